@@ -215,6 +215,7 @@ func (s *Server) release() {
 	if s.ownSock {
 		os.RemoveAll(s.socket)
 	}
+	s.lock.Truncate(0) // from here on whoever comes next waits for the last of the server's processes instead of giving up
 	s.lock.Close()
 }
 
