@@ -18,28 +18,37 @@ type Carrier interface {
 
 // A Request is one call on its way.
 type Request struct {
-	Subject    string
-	Body       []byte // JSON
-	Repeatable bool   // may be sent again when no answer came
+	Subject string
+	Body    []byte // JSON
+	Once    bool   // must not be sent again, even when no answer came
 }
 
 // A Call is a question that one subgraph answers: declared once, in package events, used by both sides.
 type Call[Req, Rep any] struct {
-	subject    string
-	repeatable bool
+	subject string
+	once    bool
 }
 
-// New declares a call. Its subject is call.SUBGRAPH.VERB: outside souk.>, whose every message the event stream keeps.
+// New declares a call that may be repeated: answering twice does no more than answering once. Its subject is
+// souk.call.SUBGRAPH.VERB.
 func New[Req, Rep any](subject string) Call[Req, Rep] {
-	if parts := strings.Split(subject, "."); len(parts) != 3 || parts[0] != "call" || parts[1] == "" || parts[2] == "" {
-		panic(fmt.Sprintf("the subject of a call is call.SUBGRAPH.VERB, not %q", subject))
+	if subgraphOf(subject) == "" {
+		panic(fmt.Sprintf("the subject of a call is souk.call.SUBGRAPH.VERB, not %q", subject))
 	}
 	return Call[Req, Rep]{subject: subject}
 }
 
-// Repeatable declares that answering twice does no more than answering once, so that a lost call may be sent again.
-func (c Call[Req, Rep]) Repeatable() Call[Req, Rep] {
-	c.repeatable = true
+func subgraphOf(subject string) string {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 4 || parts[0] != "souk" || parts[1] != "call" || parts[3] == "" {
+		return ""
+	}
+	return parts[2]
+}
+
+// Once declares that the call must not be sent again by itself when its answer is lost.
+func (c Call[Req, Rep]) Once() Call[Req, Rep] {
+	c.once = true
 	return c
 }
 
@@ -52,7 +61,7 @@ func (c Call[Req, Rep]) Do(ctx context.Context, by Carrier, req Req) (rep Rep, e
 	if err != nil {
 		return rep, fmt.Errorf("%s: %w", c.subject, err)
 	}
-	answer, err := by.Carry(ctx, Request{Subject: c.subject, Body: body, Repeatable: c.repeatable})
+	answer, err := by.Carry(ctx, Request{Subject: c.subject, Body: body, Once: c.once})
 	if err != nil {
 		return rep, fmt.Errorf("%s: %w", c.subject, err)
 	}
@@ -108,8 +117,7 @@ func (l local) Carry(ctx context.Context, r Request) ([]byte, error) {
 // ErrDown says that no replica of the subgraph answers; match it with errors.Is.
 var ErrDown = fault.New(fault.Unavailable, "SERVICE_DOWN", "a part of the shop does not answer")
 
-// Down returns ErrDown, naming the subgraph.
+// Down returns ErrDown, naming the subgraph that the subject belongs to.
 func Down(subject string) error {
-	parts := strings.SplitN(subject, ".", 3)
-	return ErrDown.Says("%s does not answer right now", parts[min(1, len(parts)-1)])
+	return ErrDown.Says("%s does not answer right now", subgraphOf(subject))
 }
