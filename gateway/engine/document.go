@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"bytes"
+
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astnormalization"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astparser"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astprinter"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astvalidation"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/operationreport"
+)
+
+// A document is a source made ready for one outcome of its @skip and @include conditions, whatever its other variables
+// are worth: literals have become variables, names are canonical, and it has a plan.
+type document struct {
+	source    *source
+	operation *ast.Document     // normalised; read only
+	names     map[string]string // canonical variable name → the name in the request or of a literal
+	literals  map[string][]byte // values written in the document itself, as JSON
+	declared  []variable        // that the request may give
+	plan      *executable
+}
+
+// prepare normalises, validates and plans a source. Planning may be shared with other documents that mean the same.
+func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
+	if src.introspect && !e.open {
+		return nil, failure(CodeValidation, "introspection is switched off")
+	}
+	doc, report := astparser.ParseGraphqlDocumentString(src.text)
+	if report.HasErrors() {
+		return nil, fromReport(report, CodeParse)
+	}
+	doc.Input.Variables = conditions.variables
+	normalise(&doc, e.client, src.name, &report)
+	if report.HasErrors() {
+		return nil, fromReport(report, CodeValidation)
+	}
+	if astvalidation.DefaultOperationValidator().Validate(&doc, e.client, &report); report.HasErrors() {
+		return nil, fromReport(report, CodeValidation)
+	}
+	d := &document{source: src}
+	clients := variableNames(&doc)
+	doc.Input.Variables = conditions.only(clients)
+	if astnormalization.NewVariablesNormalizer().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
+		return nil, fromReport(report, CodeInput)
+	}
+	literals := doc.Input.Variables
+	if d.names = astnormalization.NewVariablesMapper().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
+		return nil, fromReport(report, CodeValidation)
+	}
+	doc.Input.Variables = nil
+	d.operation = &doc
+	if err := d.readVariables(clients, literals); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	if err := astprinter.Print(&doc, &text); err != nil {
+		return nil, internal()
+	}
+	var err error
+	d.plan, err = e.planner.plan(text.String(), src.name)
+	return d, err
+}
+
+// normalise writes fragments and conditions out and drops every other operation.
+func normalise(doc, schema *ast.Document, name string, report *operationreport.Report) {
+	options := []astnormalization.Option{
+		astnormalization.WithInlineFragmentSpreads(), astnormalization.WithRemoveFragmentDefinitions(),
+		astnormalization.WithRemoveUnusedVariables(), astnormalization.WithEnableDefer(),
+	}
+	if name == "" { // then it is the only one
+		astnormalization.NewWithOpts(options...).NormalizeOperation(doc, schema, report)
+		return
+	}
+	options = append(options, astnormalization.WithRemoveNotMatchingOperationDefinitions())
+	astnormalization.NewWithOpts(options...).NormalizeNamedOperation(doc, schema, []byte(name), report)
+}

@@ -1,0 +1,111 @@
+// Package engine answers GraphQL operations over a supergraph: it prepares documents, plans them and runs the plans.
+//
+// It wraps graphql-go-tools. What this package adds is what a shop front needs around a planner: bounded caches shared by
+// all values of a document's variables, errors that name the subgraph and nothing inside it, and rules about who sees what.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+
+	"github.com/souk-shop/souk/gateway/limits"
+	"github.com/souk-shop/souk/gateway/supergraph"
+)
+
+// Config is what an engine needs to know.
+type Config struct {
+	SupergraphSDL string
+	Transport     http.RoundTripper     // to the subgraphs
+	URLs          map[string]string     // subgraph name → URL, going before the file's
+	Limits        limits.Limits         // zero fields take their defaults
+	Documents     int                   // prepared documents kept; 0 means 2,000
+	Plans         int                   // plans kept; 0 means 1,000
+	PlanBudget    time.Duration         // longest time spent on one plan; 0 means 2 s
+	Concurrency   int                   // operations executed at once; 0 means 1,024
+	Metrics       prometheus.Registerer // nil means none
+	Development   bool                  // answer introspection
+}
+
+// Engine answers operations over one supergraph. It is safe for concurrent use.
+type Engine struct {
+	schema    string
+	client    *ast.Document // what callers may ask for
+	rules     supergraph.Rules
+	limits    limits.Limits
+	planner   *planner
+	sources   *cache[*source]
+	documents *cache[*document]
+	resolver  *resolve.Resolver
+	flights   flights
+	budget    time.Duration
+	open      bool // to introspection
+}
+
+// New reads the supergraph and returns an engine that lives until ctx ends.
+func New(ctx context.Context, c Config) (*Engine, error) {
+	c = c.withDefaults()
+	graph, err := supergraph.Parse(c.SupergraphSDL)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, budget: c.PlanBudget, open: c.Development}
+	if e.client, err = graph.ClientSchema(); err != nil {
+		return nil, fmt.Errorf("client schema: %w", err)
+	}
+	m, err := newMetrics(c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	if e.sources, err = newCache[*source](c.Documents, m.lookups, "sources"); err != nil {
+		return nil, err
+	}
+	if e.documents, err = newCache[*document](c.Documents, m.lookups, "documents"); err != nil {
+		return nil, err
+	}
+	if e.planner, err = newPlanner(ctx, graph, c, m); err != nil {
+		return nil, err
+	}
+	e.resolver = resolve.New(ctx, resolve.ResolverOptions{
+		MaxConcurrency:                         c.Concurrency,
+		PropagateSubgraphErrors:                true,
+		SubgraphErrorPropagationMode:           resolve.SubgraphErrorPropagationModePassThrough,
+		RewriteSubgraphErrorPaths:              true,
+		OmitSubgraphErrorLocations:             true, // they point into documents that the client never saw
+		AllowAllErrorExtensionFields:           true,
+		SetDeduplicationShardCountToGOMAXPROCS: true,
+		AsyncErrorWriter:                       asyncErrors{},
+	})
+	return e, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Documents == 0 {
+		c.Documents = 2_000
+	}
+	if c.Plans == 0 {
+		c.Plans = 1_000
+	}
+	if c.PlanBudget == 0 {
+		c.PlanBudget = 2 * time.Second
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 1_024
+	}
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	return c
+}
+
+// Schema returns the SDL of what callers may ask for: nothing @inaccessible, no federation machinery.
+func (e *Engine) Schema() string { return e.schema }
+
+// planners bounds the planning done at once, so that a costly plan cannot take every core from operations already planned.
+func planners() int { return max(1, runtime.GOMAXPROCS(0)/2) }

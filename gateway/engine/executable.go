@@ -1,0 +1,34 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/plan"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+)
+
+// An executable is a plan in one of its three forms; it is read by many requests at once and never written.
+type executable struct {
+	id           uint64
+	response     *resolve.GraphQLResponse      // always: the shape of the answer
+	incremental  *resolve.GraphQLDeferResponse // for @defer
+	subscription *resolve.GraphQLSubscription  // for subscriptions
+}
+
+func newExecutable(p plan.Plan, key digest) (*executable, error) {
+	x := &executable{id: binary.LittleEndian.Uint64(key[:])}
+	switch p := p.(type) {
+	case *plan.SynchronousResponsePlan:
+		x.response = p.Response
+	case *plan.DeferResponsePlan:
+		x.response, x.incremental = p.Response.Response, p.Response
+	case *plan.SubscriptionResponsePlan:
+		x.response, x.subscription = p.Response.Response, p.Response
+	default:
+		return nil, fmt.Errorf("the planner made a %T", p)
+	}
+	return x, nil
+}
+
+func (x *executable) deferred() bool { return x.incremental != nil }

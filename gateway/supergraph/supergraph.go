@@ -1,0 +1,108 @@
+// Package supergraph turns a composed Federation 2 supergraph (join spec v0.3 or later) into what the engine plans with.
+//
+// It is pure: text in, configuration out. Whoever composed the file and whatever the subgraphs are written in, the join
+// directives say everything a planner has to know.
+package supergraph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+// A Supergraph is a composed schema, read: its subgraphs, who may see what, and the schemas to plan and validate with.
+type Supergraph struct {
+	types     map[string]*ast.Definition
+	ordered   ast.DefinitionList
+	execution ast.DirectiveDefinitionList // directives a client may write in an operation
+	subgraphs []*subgraph
+	keys      map[string][]string // type → every key any subgraph declares for it, normalised and sorted
+	objects   map[string][]string // interface → the object types that implement it
+	virtual   map[string]bool     // interfaces that some subgraph sees as one object
+	rules     Rules
+}
+
+// A Service is a subgraph as the supergraph file names it.
+type Service struct{ Name, URL string }
+
+// Parse reads a supergraph file.
+func Parse(sdl string) (*Supergraph, error) {
+	doc, err := parser.ParseSchema(&ast.Source{Name: "supergraph", Input: sdl})
+	if err != nil {
+		return nil, fmt.Errorf("supergraph: %w", err)
+	}
+	s := &Supergraph{types: map[string]*ast.Definition{}, objects: map[string][]string{}, virtual: map[string]bool{}}
+	if s.subgraphs, err = readSubgraphs(doc); err != nil {
+		return nil, err
+	}
+	for _, d := range doc.Definitions {
+		if machinery(d.Name) {
+			continue
+		}
+		s.types[d.Name] = d
+		s.ordered = append(s.ordered, d)
+		if d.Kind == ast.Object {
+			for _, i := range d.Interfaces {
+				s.objects[i] = append(s.objects[i], d.Name)
+			}
+		}
+	}
+	if s.types["Query"] == nil {
+		return nil, errors.New("supergraph: there is no type Query")
+	}
+	s.execution = executable(doc.Directives)
+	s.keys = allKeys(s.subgraphs)
+	for _, g := range s.subgraphs {
+		for name, t := range g.types {
+			if t.interfaceObject {
+				s.virtual[name] = true
+			}
+		}
+	}
+	s.rules, err = readRules(s.ordered, s.objects)
+	return s, err
+}
+
+// Services lists the subgraphs in the order of the file.
+func (s *Supergraph) Services() []Service {
+	out := make([]Service, len(s.subgraphs))
+	for i, g := range s.subgraphs {
+		out[i] = Service{Name: g.name, URL: g.url}
+	}
+	return out
+}
+
+// Rules returns who may see which field.
+func (s *Supergraph) Rules() Rules { return s.rules }
+
+// machinery tells whether a type belongs to federation rather than to the graph.
+func machinery(name string) bool {
+	for _, prefix := range []string{"join__", "link__", "core__"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(name, "federation__")
+}
+
+// executable keeps the directives that may stand in an operation; the engine brings @skip, @include and @defer itself.
+func executable(all ast.DirectiveDefinitionList) ast.DirectiveDefinitionList {
+	places := []ast.DirectiveLocation{
+		ast.LocationQuery, ast.LocationMutation, ast.LocationSubscription, ast.LocationField,
+		ast.LocationFragmentDefinition, ast.LocationFragmentSpread, ast.LocationInlineFragment, ast.LocationVariableDefinition,
+	}
+	var out ast.DirectiveDefinitionList
+	for _, d := range all {
+		if machinery(d.Name) || slices.Contains([]string{"link", "skip", "include", "defer", "stream", "deprecated", "specifiedBy", "oneOf"}, d.Name) {
+			continue
+		}
+		if slices.ContainsFunc(d.Locations, func(l ast.DirectiveLocation) bool { return slices.Contains(places, l) }) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
