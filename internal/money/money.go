@@ -2,6 +2,7 @@
 package money
 
 import (
+	"errors"
 	"math"
 	"math/big"
 
@@ -94,4 +95,20 @@ func abs(n int64) int64 {
 		return -n
 	}
 	return n
+}
+
+// An Input is an amount as a client writes it: in major units, not yet checked.
+type Input struct {
+	Amount       decimal.Decimal
+	CurrencyCode string
+}
+
+// Money converts the input; a refusal names the field it is at.
+func (in Input) Money(field ...string) (Money, error) {
+	m, err := FromDecimal(in.Amount, in.CurrencyCode)
+	var refused *fault.Error
+	if errors.As(err, &refused) {
+		return m, refused.At(field...)
+	}
+	return m, err
 }
