@@ -1,0 +1,228 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/souk-shop/souk/gateway/engine"
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// The codes with which a transport refuses a request; each has its HTTP status in statuses.
+const (
+	codeBadRequest  = "BAD_REQUEST"
+	codeMethod      = "METHOD_NOT_ALLOWED"
+	codeAcceptable  = "NOT_ACCEPTABLE"
+	codeTooLarge    = "PAYLOAD_TOO_LARGE"
+	codeMediaType   = "UNSUPPORTED_MEDIA_TYPE"
+	codeCSRF        = "PREFLIGHT_REQUIRED"
+	codeUnavailable = "UNAVAILABLE"
+)
+
+// statuses are the answers to requests that came to nothing; a code that is not here is the caller's mistake, 400.
+var statuses = map[string]int{
+	engine.CodeUnauthenticated: http.StatusUnauthorized,
+	engine.CodeForbidden:       http.StatusForbidden,
+	codeCSRF:                   http.StatusForbidden,
+	codeMethod:                 http.StatusMethodNotAllowed,
+	codeAcceptable:             http.StatusNotAcceptable,
+	codeTooLarge:               http.StatusRequestEntityTooLarge,
+	codeMediaType:              http.StatusUnsupportedMediaType,
+	"THROTTLED":                http.StatusTooManyRequests,
+	engine.CodeInternal:        http.StatusInternalServerError,
+	codeUnavailable:            http.StatusServiceUnavailable,
+	engine.CodeSubgraph:        http.StatusServiceUnavailable,
+	"TIMEOUT":                  http.StatusGatewayTimeout,
+}
+
+// serveHTTP answers one request as GraphQL over HTTP says: https://graphql.github.io/graphql-over-http/draft/
+func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+
+	accept := parseAccept(r.Header.Get("Accept"))
+	if accept.none() {
+		refuse(w, formatJSON, refusal(codeAcceptable,
+			"answers come as application/graphql-response+json, application/json, text/event-stream or multipart/mixed"))
+		return
+	}
+	if !preflighted(r) {
+		refuse(w, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
+		return
+	}
+	request, errs := h.decode(w, r)
+	if errs != nil {
+		refuse(w, accept.json, errs)
+		return
+	}
+	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
+	if err != nil {
+		refuse(w, accept.json, refusalOf(err))
+		return
+	}
+	ctx, cancel := context.WithCancel(viewer.With(r.Context(), who))
+	defer cancel()
+	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until, cancel: cancel}
+	h.Executor.Execute(ctx, request, to)
+	to.end(ctx)
+}
+
+// refuse answers a request that is not GraphQL over HTTP, or not allowed: the status says so in every format.
+func refuse(w http.ResponseWriter, as format, errs engine.Errors) {
+	status := statusOf(errs)
+	switch status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="souk", error="invalid_token"`)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", "GET, POST")
+	}
+	writeJSON(w, as, status, encodeErrors(errs))
+}
+
+func statusOf(errs engine.Errors) int {
+	if len(errs) > 0 {
+		if status, ok := statuses[errs[0].Code()]; ok {
+			return status
+		}
+	}
+	return http.StatusBadRequest
+}
+
+func writeJSON(w http.ResponseWriter, as format, status int, document []byte) {
+	media := "application/json; charset=utf-8"
+	if as == formatResponseJSON {
+		media = "application/graphql-response+json; charset=utf-8"
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(document)))
+	w.WriteHeader(status)
+	w.Write(document)
+}
+
+// encodeErrors makes the response of a request that was not executed: errors, and no data entry.
+func encodeErrors(errs engine.Errors) []byte {
+	document, err := json.Marshal(struct {
+		Errors engine.Errors `json:"errors"`
+	}{errs})
+	if err != nil { // an extension that is not JSON
+		return []byte(`{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}`)
+	}
+	return document
+}
+
+// A stream is an answer in several pieces.
+type stream interface {
+	next(result []byte, more bool) error
+	fail(engine.Errors)
+	complete() // nothing more is to come, and the caller shall know
+	close()    // without a word, so that the caller asks again
+}
+
+// httpReply answers in the one format that suits the operation and the client: a document, or a stream of events or parts.
+type httpReply struct {
+	h      *Handler
+	w      http.ResponseWriter
+	get    bool
+	accept acceptable
+	until  time.Time // when the caller's session ends
+	cancel context.CancelFunc
+
+	stream   stream // nil while the answer is one document
+	answered bool
+	undo     []func() // what Accept arranged
+}
+
+func (to *httpReply) Accept(kind engine.Kind, deferred bool) error {
+	if to.get && kind == engine.Mutation {
+		return refusal(codeMethod, "a mutation is sent by POST")
+	}
+	as := to.accept.plain()
+	switch {
+	case kind == engine.Subscription && !to.accept.events:
+		return refusal(codeAcceptable, "a subscription needs Accept: text/event-stream, or the socket at this address")
+	case kind == engine.Subscription:
+		as = formatEvents
+	case deferred && to.accept.multipart:
+		as = formatMultipart
+	case deferred && to.accept.events:
+		as = formatEvents
+	case deferred:
+		return refusal(codeAcceptable, "an operation with @defer needs Accept: multipart/mixed")
+	}
+	switch as {
+	case formatMultipart:
+		to.stream = newParts(to.w, to.h.WriteWait)
+	case formatEvents:
+		if !to.h.open() {
+			return refusal(codeUnavailable, "the server is shutting down")
+		}
+		to.undo = append(to.undo, to.h.opened.Done)
+		if kind == engine.Subscription {
+			to.endWith(to.h.drain)
+			if !to.until.IsZero() {
+				expired, cancel := context.WithDeadline(context.Background(), to.until)
+				to.undo = append(to.undo, cancel)
+				to.endWith(expired)
+			}
+		}
+		to.stream = newEvents(to.w, to.h.WriteWait, to.h.Keepalive, to.cancel)
+	}
+	return nil
+}
+
+// endWith ends the operation when ctx ends.
+func (to *httpReply) endWith(ctx context.Context) {
+	stop := context.AfterFunc(ctx, to.cancel)
+	to.undo = append(to.undo, func() { stop() })
+}
+
+func (to *httpReply) Next(result []byte, more bool) error {
+	to.answered = true
+	if to.stream != nil {
+		return to.stream.next(result, more)
+	}
+	writeJSON(to.w, to.accept.json, http.StatusOK, result)
+	return nil
+}
+
+func (to *httpReply) Fail(errs engine.Errors) {
+	if to.stream == nil && !to.answered && to.accept.json == formatNone {
+		to.openStream() // the client reads nothing but a stream, so the errors must be its first piece
+	}
+	switch {
+	case to.stream != nil:
+		to.stream.fail(errs)
+	case to.answered: // one document was all there was to say
+	case to.accept.json == formatJSON && statusOf(errs) == http.StatusBadRequest:
+		// application/json: a well-formed request is a 200 whatever becomes of its operation
+		writeJSON(to.w, formatJSON, http.StatusOK, encodeErrors(errs))
+	default:
+		refuse(to.w, to.accept.json, errs)
+	}
+	to.answered = true
+}
+
+func (to *httpReply) openStream() {
+	if to.accept.events {
+		to.stream = newEvents(to.w, to.h.WriteWait, to.h.Keepalive, to.cancel)
+		return
+	}
+	to.stream = newParts(to.w, to.h.WriteWait)
+}
+
+// end closes the answer; one that was cut short is not called complete, so the caller asks again.
+func (to *httpReply) end(ctx context.Context) {
+	switch {
+	case to.stream == nil:
+	case ctx.Err() != nil:
+		to.stream.close()
+	default:
+		to.stream.complete()
+	}
+	for _, undo := range to.undo {
+		undo()
+	}
+}

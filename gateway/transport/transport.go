@@ -1,0 +1,165 @@
+// Package transport carries GraphQL requests in and answers out: over HTTP, a WebSocket, server-sent events and multipart.
+//
+// It knows the protocols and their limits, never a schema: what a request means is the Executor's business.
+package transport
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/souk-shop/souk/gateway/engine"
+	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// An Executor answers one GraphQL request through a Reply.
+//
+// It calls Accept once it knows what the operation is, then Next for every result, and returns when there is nothing more to say.
+// Fail replaces Next when there is no result to give. The viewer is in the context; when the context ends, so does the operation.
+type Executor interface {
+	Execute(ctx context.Context, r engine.Request, to Reply)
+}
+
+// A Reply is the way back to one caller. Its methods are called by one goroutine at a time.
+type Reply interface {
+	// Accept is told what will run before it runs; an error is the reason why this transport cannot carry it.
+	Accept(kind engine.Kind, deferred bool) error
+	// Next sends one result, a complete JSON document that the caller may reuse afterwards; more says whether others follow.
+	// An error means that nobody listens any more.
+	Next(result []byte, more bool) error
+	// Fail says why there is no result, or no further one.
+	Fail(engine.Errors)
+}
+
+// Sessions knows who a caller is by the Authorization header, or by what stands for it in a socket's first message.
+type Sessions interface {
+	// Viewer returns who asks and until when that holds; the zero time means for ever, as it does for guests.
+	Viewer(ctx context.Context, authorization string) (viewer.Viewer, time.Time, error)
+}
+
+// A Gauge counts what is open; a Prometheus gauge is one.
+type Gauge interface {
+	Inc()
+	Dec()
+}
+
+// Config is what a Handler needs and the bounds it keeps; a zero bound stands for the default beside it.
+type Config struct {
+	Executor Executor
+	Sessions Sessions
+	Origins  []string // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
+	Sockets  Gauge    // open sockets; may be nil
+
+	Body       int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
+	Operations int           // at once on one socket: 100
+	Queue      int           // messages that wait for a slow reader of a socket: 256
+	InitWait   time.Duration // for a socket's connection_init: 5 s
+	Keepalive  time.Duration // between signs of life on an idle socket or event stream: 15 s
+	WriteWait  time.Duration // for a slow reader to take one message: 10 s
+}
+
+func (c Config) withDefaults() Config {
+	if c.Body == 0 {
+		c.Body = 1 << 20
+	}
+	if c.Operations == 0 {
+		c.Operations = 100
+	}
+	if c.Queue == 0 {
+		c.Queue = 256
+	}
+	if c.InitWait == 0 {
+		c.InitWait = 5 * time.Second
+	}
+	if c.Keepalive == 0 {
+		c.Keepalive = 15 * time.Second
+	}
+	if c.WriteWait == 0 {
+		c.WriteWait = 10 * time.Second
+	}
+	if c.Sockets == nil {
+		c.Sockets = noGauge{}
+	}
+	return c
+}
+
+type noGauge struct{}
+
+func (noGauge) Inc() {}
+func (noGauge) Dec() {}
+
+// Handler serves one GraphQL endpoint over every transport.
+type Handler struct {
+	Config
+	drain  context.Context // ends when long-lived answers must
+	stop   context.CancelFunc
+	opened sync.WaitGroup // long-lived answers: sockets and event streams
+	mu     sync.Mutex     // guards the step from open to draining, so that opened never grows while it is waited for
+}
+
+// New returns a Handler; end it with Shutdown.
+func New(c Config) *Handler {
+	h := &Handler{Config: c.withDefaults()}
+	h.drain, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// ServeHTTP answers one request, or serves one socket to its end.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isUpgrade(r) {
+		h.serveSocket(w, r)
+		return
+	}
+	h.serveHTTP(w, r)
+}
+
+// Shutdown ends sockets (1001) and event streams and waits until they are gone or ctx ends; short answers finish on their own.
+// Call it before the server's own Shutdown, which neither knows of sockets nor ends streams.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.stop()
+	h.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		h.opened.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// open counts a long-lived answer in, and refuses it while draining; call opened.Done at its end.
+func (h *Handler) open() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.drain.Err() != nil {
+		return false
+	}
+	h.opened.Add(1)
+	return true
+}
+
+// refusal makes the errors list of one error.
+func refusal(code, message string) engine.Errors {
+	return engine.Errors{{Message: message, Extensions: map[string]any{"code": code}}}
+}
+
+// refusalOf tells a caller about err, and nothing when it is not meant for callers.
+func refusalOf(err error) engine.Errors {
+	var listed engine.Errors
+	if errors.As(err, &listed) {
+		return listed
+	}
+	var named *fault.Error
+	if errors.As(err, &named) {
+		return refusal(string(named.Kind), named.Message)
+	}
+	return refusal("INTERNAL", "internal error")
+}

@@ -1,0 +1,65 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/coder/websocket"
+
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// subprotocol is the one that is spoken: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+const subprotocol = "graphql-transport-ws"
+
+// The codes with which a socket is closed. Clients of the protocol reconnect by themselves after 1001, 1013, 4403 and 4408.
+const (
+	closeGoingAway     = websocket.StatusGoingAway     // 1001: the server shuts down
+	closeTryAgainLater = websocket.StatusTryAgainLater // 1013: the client reads too slowly, answers no ping, or sessions cannot be checked now
+	closeBadMessage    = websocket.StatusCode(4400)    // not a message of the protocol
+	closeUnauthorized  = websocket.StatusCode(4401)    // subscribed before connection_ack
+	closeForbidden     = websocket.StatusCode(4403)    // the session is not valid, or it expired just now: come back with a fresh token
+	closeSubprotocol   = websocket.StatusCode(4406)    // the client does not speak graphql-transport-ws
+	closeInitTimeout   = websocket.StatusCode(4408)    // no connection_init in time
+	closeDuplicate     = websocket.StatusCode(4409)    // an id that is still in use
+	closeTooManyInits  = websocket.StatusCode(4429)    // a second connection_init
+)
+
+func isUpgrade(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// serveSocket serves one socket and returns when it is closed and nothing of it runs any more.
+func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
+	// Clients that are not browsers may sign in with a header. Whatever connection_init says later wins.
+	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
+	if err != nil {
+		refuse(w, formatJSON, refusalOf(err))
+		return
+	}
+	if !h.open() {
+		refuse(w, formatJSON, refusal(codeUnavailable, "the server is shutting down"))
+		return
+	}
+	defer h.opened.Done()
+
+	s := newSocket(h)
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:   []string{subprotocol},
+		OriginPatterns: h.Origins,
+		OnPingReceived: s.onPing,
+		OnPongReceived: s.onPong,
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	s.conn = conn
+	conn.SetReadLimit(h.Body)
+	if conn.Subprotocol() != subprotocol {
+		conn.Close(closeSubprotocol, "Subprotocol not acceptable")
+		return
+	}
+	h.Sockets.Inc()
+	defer h.Sockets.Dec()
+	s.serve(viewer.With(r.Context(), who), until)
+}
