@@ -8,12 +8,14 @@ import (
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 )
 
-// An executable is a plan in one of its three forms; it is read by many requests at once and never written.
+// An executable is a plan in one of its three forms; it is read by many requests at once and never
+// written, its description apart.
 type executable struct {
 	id           uint64
 	response     *resolve.GraphQLResponse      // always: the shape of the answer
 	incremental  *resolve.GraphQLDeferResponse // for @defer
 	subscription *resolve.GraphQLSubscription  // for subscriptions
+	description  description
 }
 
 func newExecutable(p plan.Plan, key digest) (*executable, error) {

@@ -23,8 +23,12 @@ func (s *Supergraph) metadata(g *subgraph) *plan.DataSourceMetadata {
 			md.EntityInterfaces = append(md.EntityInterfaces, plan.EntityInterfaceConfiguration{InterfaceTypeName: name, ConcreteTypeNames: s.objects[name]})
 		}
 	}
-	md.Provides = append(md.Provides, configurations(g.provides)...)
-	md.Requires = append(md.Requires, configurations(g.requires)...)
+	for _, p := range g.provides {
+		md.Provides = append(md.Provides, plan.FederationFieldConfiguration{TypeName: p.typeName, FieldName: p.fieldName, SelectionSet: p.selection})
+	}
+	for _, r := range g.requires {
+		md.Requires = append(md.Requires, plan.FederationFieldConfiguration{TypeName: r.typeName, FieldName: r.fieldName, SelectionSet: s.required(r)})
+	}
 	return md
 }
 
@@ -42,7 +46,7 @@ func (s *Supergraph) addInterfaceObject(md *plan.DataSourceMetadata, g *subgraph
 		}
 		for _, r := range g.requires {
 			if r.typeName == name {
-				md.Requires = append(md.Requires, plan.FederationFieldConfiguration{TypeName: object, FieldName: r.fieldName, SelectionSet: r.selection})
+				md.Requires = append(md.Requires, plan.FederationFieldConfiguration{TypeName: object, FieldName: r.fieldName, SelectionSet: s.required(r)})
 			}
 		}
 	}
@@ -68,12 +72,4 @@ func addNode(md *plan.DataSourceMetadata, t *subgraphType, name string, root boo
 
 func root(typeName string) bool {
 	return typeName == "Query" || typeName == "Mutation" || typeName == "Subscription"
-}
-
-func configurations(sets []fieldSet) []plan.FederationFieldConfiguration {
-	out := make([]plan.FederationFieldConfiguration, len(sets))
-	for i, f := range sets {
-		out[i] = plan.FederationFieldConfiguration{TypeName: f.typeName, FieldName: f.fieldName, SelectionSet: f.selection}
-	}
-	return out
 }

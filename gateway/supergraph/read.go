@@ -34,13 +34,13 @@ type reader struct {
 	all     []*subgraph
 }
 
-func readSubgraphs(doc *ast.SchemaDocument) ([]*subgraph, error) {
+func readSubgraphs(doc *ast.SchemaDocument, links linked) ([]*subgraph, error) {
 	r := &reader{byGraph: map[string]*subgraph{}}
 	if err := r.graphs(doc); err != nil {
 		return nil, err
 	}
 	for _, d := range doc.Definitions {
-		if machinery(d.Name) {
+		if links.own(d.Name) {
 			continue
 		}
 		for _, step := range []func(*ast.Definition) error{r.types, r.interfaces, r.members, r.enumValues, r.fields} {

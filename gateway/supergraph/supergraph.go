@@ -5,6 +5,7 @@
 package supergraph
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,11 +37,12 @@ func Parse(sdl string) (*Supergraph, error) {
 		return nil, fmt.Errorf("supergraph: %w", err)
 	}
 	s := &Supergraph{types: map[string]*ast.Definition{}, objects: map[string][]string{}, virtual: map[string]bool{}}
-	if s.subgraphs, err = readSubgraphs(doc); err != nil {
+	links := namespaces(doc)
+	if s.subgraphs, err = readSubgraphs(doc, links); err != nil {
 		return nil, err
 	}
 	for _, d := range doc.Definitions {
-		if machinery(d.Name) {
+		if links.own(d.Name) {
 			continue
 		}
 		s.types[d.Name] = d
@@ -54,7 +56,7 @@ func Parse(sdl string) (*Supergraph, error) {
 	if s.types["Query"] == nil {
 		return nil, errors.New("supergraph: there is no type Query")
 	}
-	s.execution = executable(doc.Directives)
+	s.execution = executable(doc.Directives, links)
 	s.keys = allKeys(s.subgraphs)
 	for _, g := range s.subgraphs {
 		for name, t := range g.types {
@@ -79,25 +81,44 @@ func (s *Supergraph) Services() []Service {
 // Rules returns who may see which field.
 func (s *Supergraph) Rules() Rules { return s.rules }
 
-// machinery tells whether a type belongs to federation rather than to the graph.
-func machinery(name string) bool {
-	for _, prefix := range []string{"join__", "link__", "core__"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
+// linked are the namespaces of the specifications that a supergraph file links to.
+type linked []string
+
+// namespaces reads them from the schema's @link and @core directives: of https://specs.apollo.dev/join/v0.5, "join".
+func namespaces(doc *ast.SchemaDocument) linked {
+	out := linked{"join", "link", "core", "federation"}
+	for _, schema := range slices.Concat(doc.Schema, doc.SchemaExtension) {
+		for _, j := range slices.Concat(joins(schema.Directives, "link"), joins(schema.Directives, "core")) {
+			name := j["as"]
+			if name == "" {
+				url := strings.Split(strings.TrimRight(cmp.Or(j["url"], j["feature"]), "/"), "/")
+				if len(url) < 2 {
+					continue
+				}
+				name = url[len(url)-2]
+			}
+			out = append(out, name)
 		}
 	}
-	return strings.HasPrefix(name, "federation__")
+	return out
+}
+
+// own tells whether a type or a directive belongs to a linked specification rather than to the graph.
+func (l linked) own(name string) bool {
+	return slices.ContainsFunc(l, func(namespace string) bool {
+		return name == namespace || strings.HasPrefix(name, namespace+"__")
+	})
 }
 
 // executable keeps the directives that may stand in an operation; the engine brings @skip, @include and @defer itself.
-func executable(all ast.DirectiveDefinitionList) ast.DirectiveDefinitionList {
+func executable(all ast.DirectiveDefinitionList, links linked) ast.DirectiveDefinitionList {
 	places := []ast.DirectiveLocation{
 		ast.LocationQuery, ast.LocationMutation, ast.LocationSubscription, ast.LocationField,
 		ast.LocationFragmentDefinition, ast.LocationFragmentSpread, ast.LocationInlineFragment, ast.LocationVariableDefinition,
 	}
 	var out ast.DirectiveDefinitionList
 	for _, d := range all {
-		if machinery(d.Name) || slices.Contains([]string{"link", "skip", "include", "defer", "stream", "deprecated", "specifiedBy", "oneOf"}, d.Name) {
+		if links.own(d.Name) || slices.Contains([]string{"skip", "include", "defer", "stream", "deprecated", "specifiedBy", "oneOf"}, d.Name) {
 			continue
 		}
 		if slices.ContainsFunc(d.Locations, func(l ast.DirectiveLocation) bool { return slices.Contains(places, l) }) {

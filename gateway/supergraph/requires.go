@@ -1,0 +1,66 @@
+package supergraph
+
+import (
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// required rewrites the field set of a @requires so that objects behind an interface or a union name their type: without
+// it the subgraph that gets them in a representation could not tell what they are.
+func (s *Supergraph) required(f fieldSet) string {
+	sel, err := selection(f.selection)
+	if err != nil {
+		return f.selection
+	}
+	var b strings.Builder
+	s.writeRequired(&b, f.typeName, sel)
+	return b.String()
+}
+
+func (s *Supergraph) writeRequired(b *strings.Builder, typeName string, sel ast.SelectionSet) {
+	d := s.types[typeName]
+	if d != nil && (d.Kind == ast.Interface && !s.virtual[typeName] || d.Kind == ast.Union) {
+		b.WriteString("__typename ")
+	}
+	for _, x := range sel {
+		switch x := x.(type) {
+		case *ast.Field:
+			b.WriteString(x.Name)
+			writeArguments(b, x.Arguments)
+			if len(x.SelectionSet) > 0 {
+				b.WriteString(" { ")
+				if f := fieldOf(d, x.Name); f != nil {
+					s.writeRequired(b, f.Type.Name(), x.SelectionSet)
+				}
+				b.WriteString("}")
+			}
+			b.WriteByte(' ')
+		case *ast.InlineFragment:
+			b.WriteString("... on " + x.TypeCondition + " { ")
+			s.writeRequired(b, x.TypeCondition, x.SelectionSet)
+			b.WriteString("} ")
+		}
+	}
+}
+
+func writeArguments(b *strings.Builder, args ast.ArgumentList) {
+	if len(args) == 0 {
+		return
+	}
+	b.WriteByte('(')
+	for i, a := range args {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(a.Name + ": " + a.Value.String())
+	}
+	b.WriteByte(')')
+}
+
+func fieldOf(d *ast.Definition, name string) *ast.FieldDefinition {
+	if d == nil {
+		return nil
+	}
+	return d.Fields.ForName(name)
+}
