@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// A setting is one environment variable that souk reads.
+type setting struct {
+	name, otherwise, help string
+	secret                bool
+}
+
+// settings is every variable, with what holds without it. Beside these, SOUK_<PART>_POSTGRES_URL overrides the
+// common PostgreSQL for one subgraph, SOUK_<PART>_ADDR where a part listens, and SOUK_<PART>_URL where the gateway finds it.
+var settings = []setting{
+	{name: "SOUK_ADDR", help: "where the part listens, or the gateway when there are several"},
+	{name: "SOUK_PRIVATE_ADDR", otherwise: "127.0.0.1:9090", help: "where the gateway shows /metrics, never to the public"},
+	{name: "SOUK_POSTGRES_URL", secret: true, help: "PostgreSQL; each subgraph keeps to a schema of its own"},
+	{name: "SOUK_MONGO_URL", secret: true, help: "MongoDB of the catalogue"},
+	{name: "SOUK_TYPESENSE_URL", help: "Typesense of the search"},
+	{name: "SOUK_TYPESENSE_KEY", secret: true, help: "key of Typesense"},
+	{name: "SOUK_NATS_URL", secret: true, help: "NATS with JetStream"},
+	{name: "SOUK_BLOB_URL", secret: true, help: "pictures and feeds: file:///folder?… or s3://key:secret@host/bucket?…"},
+	{name: "SOUK_PASSPORT_KEY", secret: true, help: "what gateway and subgraphs sign with, 32 characters or more"},
+	{name: "SOUK_JWKS_URL", otherwise: "http://accounts:4000/.well-known/jwks.json", help: "public keys of access tokens"},
+	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider; fake is the only one so far"},
+	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
+	{name: "SOUK_COURIER", otherwise: "fake", help: "courier; fake is the only one so far"},
+	{name: "SOUK_ORDER_EXPIRY", otherwise: "15m", help: "how long an order waits for its payment"},
+	{name: "SOUK_LOG", otherwise: "json", help: "json or text"},
+	{name: "SOUK_LOG_LEVEL", otherwise: "INFO", help: "DEBUG, INFO, WARN or ERROR"},
+	{name: "OTEL_EXPORTER_OTLP_ENDPOINT", help: "where traces go; nowhere without it"},
+}
+
+// A config is the environment, with what holds where it is silent.
+type config struct{ getenv func(string) string }
+
+// get returns a setting; asking for one that is not listed is a bug.
+func (c config) get(name string) string {
+	for _, s := range settings {
+		if s.name == name {
+			return or(c.getenv(name), s.otherwise)
+		}
+	}
+	panic("souk reads no setting " + name)
+}
+
+// need returns a setting that has to be there.
+func (c config) need(name string) (string, error) {
+	if v := c.get(name); v != "" {
+		return v, nil
+	}
+	return "", fmt.Errorf("%s is not set", name)
+}
+
+// of returns a part's own setting: SOUK_<PART>_<WHAT>.
+func (c config) of(part, what string) string {
+	return c.getenv("SOUK_" + strings.ToUpper(part) + "_" + what)
+}
+
+// postgresURL returns where a subgraph keeps its tables.
+func (c config) postgresURL(part string) (string, error) {
+	if own := c.of(part, "POSTGRES_URL"); own != "" {
+		return own, nil
+	}
+	return c.need("SOUK_POSTGRES_URL")
+}
+
+// addr returns where a part listens. Several parts in one process need an address each; only the gateway's may be the common one.
+func (c config) addr(part string, alone bool) string {
+	if own := c.of(part, "ADDR"); own != "" {
+		return own
+	}
+	if alone || part == "gateway" {
+		return or(c.get("SOUK_ADDR"), "127.0.0.1:4000")
+	}
+	return "127.0.0.1:0"
+}
+
+// passportKey returns what gateway and subgraphs sign with.
+func (c config) passportKey() ([]byte, error) {
+	key, err := c.need("SOUK_PASSPORT_KEY")
+	if err == nil && len(key) < 32 {
+		err = errors.New("SOUK_PASSPORT_KEY has fewer than 32 characters")
+	}
+	return []byte(key), err
+}
+
+// orderExpiry returns how long an order waits for its payment.
+func (c config) orderExpiry() (time.Duration, error) {
+	d, err := time.ParseDuration(c.get("SOUK_ORDER_EXPIRY"))
+	if err != nil || d < time.Second || d > 24*time.Hour {
+		return 0, fmt.Errorf("SOUK_ORDER_EXPIRY: %q is not a time from 1s to 24h", c.get("SOUK_ORDER_EXPIRY"))
+	}
+	return d, nil
+}
+
+type configCommand struct{}
+
+// Run prints every setting as it holds, secrets masked.
+func (configCommand) Run(p *process) error {
+	c := config{p.getenv}
+	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+	for _, s := range settings {
+		value := c.get(s.name)
+		if s.secret {
+			value = mask(value)
+		}
+		fmt.Fprintf(w, "%s\t%s\t# %s\n", s.name, value, s.help)
+	}
+	return w.Flush()
+}
+
+// mask hides a secret: of a URL the password and the query, of anything else all.
+func mask(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	u, err := url.Parse(secret)
+	if err != nil || u.Scheme == "" {
+		return "****"
+	}
+	if u.User != nil {
+		u.User = url.UserPassword("****", "****")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "****"
+	}
+	return u.String()
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	clientnats "github.com/souk-shop/souk/clients/nats"
+	"github.com/souk-shop/souk/clients/postgres"
+	"github.com/souk-shop/souk/internal/bus"
+	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/passport"
+	"github.com/souk-shop/souk/internal/subgraph"
+)
+
+// env is what the parts share: configuration, log, and connections that are opened on first use and closed last.
+type env struct {
+	config
+	log      *slog.Logger
+	clock    clock.Clock
+	metrics  *prometheus.Registry
+	passport passport.Key
+	urls     map[string]string // where the subgraphs of this process are, by name
+	dev      bool              // souk dev: the playground is there
+
+	nc    *clientnats.Conn
+	close []func() error
+}
+
+func openEnv(c config, log *slog.Logger) (*env, error) {
+	key, err := c.passportKey()
+	if err != nil {
+		return nil, err
+	}
+	return &env{config: c, log: log, clock: clock.System, metrics: prometheus.NewRegistry(), passport: key, urls: map[string]string{}}, nil
+}
+
+// Close closes what was opened, the last first.
+func (e *env) Close() error {
+	var errs []error
+	for i := len(e.close) - 1; i >= 0; i-- {
+		errs = append(errs, e.close[i]())
+	}
+	e.close = nil
+	return errors.Join(errs...)
+}
+
+// postgres opens a subgraph's tables and brings them up to date.
+func (e *env) postgres(ctx context.Context, part string, migrations fs.FS) (*pgxpool.Pool, error) {
+	url, err := e.postgresURL(part)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := postgres.Open(ctx, url, part)
+	if err != nil {
+		return nil, err
+	}
+	e.close = append(e.close, func() error { pool.Close(); return nil })
+	return pool, postgres.Migrate(ctx, pool, migrations)
+}
+
+// nats opens the connection that all parts of this process share, with the stream of events in place.
+func (e *env) nats(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
+	if e.nc != nil {
+		return e.nc.Conn, e.nc.Streams, nil
+	}
+	url, err := e.need("SOUK_NATS_URL")
+	if err != nil {
+		return nil, nil, err
+	}
+	nc, err := clientnats.Open(ctx, url, "souk", e.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.close = append(e.close, nc.Close)
+	if err := outbox.Stream(ctx, nc.Streams); err != nil {
+		return nil, nil, fmt.Errorf("stream of events: %w", err)
+	}
+	e.nc = nc
+	return nc.Conn, nc.Streams, nil
+}
+
+// bus opens the way to the other subgraphs.
+func (e *env) bus(ctx context.Context) (*bus.Bus, error) {
+	nc, _, err := e.nats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return bus.New(nc, e.log), nil
+}
+
+// mount gives a subgraph its address, healthy while its pool answers.
+func (e *env) mount(graph http.Handler, ping func(context.Context) error) http.Handler {
+	return subgraph.Mount(graph, e.passport.Guard, ping)
+}

@@ -1,0 +1,110 @@
+// Command souk runs the shop: one part of it, several, or everything at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := souk(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "souk:", err)
+		os.Exit(1)
+	}
+}
+
+// commands is the command line.
+type commands struct {
+	Dev     devCommand     `cmd:"" help:"Run the whole shop in one process, on engines of its own."`
+	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
+	Import  importCommand  `cmd:"" help:"Bring goods into the shop, through its public API."`
+	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
+	Version versionCommand `cmd:"" help:"Print which build this is."`
+}
+
+// A process is what a command needs of the process it runs in.
+type process struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	log            *slog.Logger
+}
+
+// souk is the program: it returns when the command is done or ctx ends.
+func souk(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	var c commands
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("souk"), kong.Description("A marketplace whose whole API is one federated GraphQL graph."),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }),
+		kong.Vars{"parts": partNames()},
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if exited { // help was asked for, and given
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(or(getenv("SOUK_LOG_LEVEL"), "INFO"))); err != nil {
+		return fmt.Errorf("SOUK_LOG_LEVEL: %w", err)
+	}
+	p := &process{getenv: getenv, stdout: stdout, stderr: stderr, log: newLog(stderr, getenv("SOUK_LOG"), level)}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(p); !errors.Is(err, context.Canceled) || ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// newLog writes JSON, or text for people when the format is "text".
+func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(p *process) error {
+	_, err := fmt.Fprintln(p.stdout, version())
+	return err
+}
+
+// version names the build: the commit it was made of, where the build knows.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "souk (unknown build)"
+	}
+	commit := ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = " " + s.Value
+		}
+	}
+	return fmt.Sprintf("souk %s%s %s", info.Main.Version, commit, info.GoVersion)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
