@@ -78,7 +78,8 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		SubgraphErrorPropagationMode:           resolve.SubgraphErrorPropagationModePassThrough,
 		RewriteSubgraphErrorPaths:              true,
 		OmitSubgraphErrorLocations:             true, // they point into documents that the client never saw
-		AllowAllErrorExtensionFields:           true,
+		AllowedErrorExtensionFields:            []string{"code", "field", "subgraph"},
+		DefaultErrorExtensionCode:              CodeSubgraphError,
 		SetDeduplicationShardCountToGOMAXPROCS: true,
 		AsyncErrorWriter:                       asyncErrors{},
 	})

@@ -30,6 +30,7 @@ func newExecutable(p plan.Plan, key digest) (*executable, error) {
 	default:
 		return nil, fmt.Errorf("the planner made a %T", p)
 	}
+	x.guardFetches()
 	return x, nil
 }
 

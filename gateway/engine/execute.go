@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strconv"
 
 	"github.com/wundergraph/astjson"
@@ -73,7 +74,7 @@ func (e *Engine) share(ctx context.Context, op *Operation) (answer, bool, error)
 }
 
 func (e *Engine) respond(ctx context.Context, op *Operation) (answer, error) {
-	return contained(func() (answer, error) {
+	a, err := contained(func() (answer, error) {
 		var out bytes.Buffer
 		rc := e.context(ctx, op)
 		// The library's own sharing of whole requests is off: a leader that ends badly leaves its followers waiting.
@@ -82,10 +83,19 @@ func (e *Engine) respond(ctx context.Context, op *Operation) (answer, error) {
 			if ctx.Err() != nil {
 				return answer{}, ctx.Err()
 			}
-			return answer{}, err
+			slog.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
+			if unfit := (resolve.ErrMergeResult{}); errors.As(err, &unfit) {
+				return failed(unavailable(unfit.Subgraph, nil)), nil // it answered something that fits nowhere
+			}
+			return failed(internal()), nil
 		}
 		return e.finish(op, out.Bytes())
 	})
+	var es Errors
+	if errors.As(err, &es) {
+		return failed(es), nil
+	}
+	return a, err
 }
 
 // context makes what the library needs to run an operation once.

@@ -1,6 +1,200 @@
 package engine
 
-// finish makes the library's response fit for clients.
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/errorcodes"
+)
+
+var errorsFirst = []byte(`{"errors":`)
+
+// finish rewrites the errors of the library's response for clients: each with a code, a path into the answer, and no word
+// about what is behind the graph. A response without errors, the common one, passes untouched.
 func (e *Engine) finish(op *Operation, body []byte) (answer, error) {
-	return answer{body: body}, nil
+	if !bytes.HasPrefix(body, errorsFirst) {
+		return answer{body: body}, nil
+	}
+	var r struct {
+		Errors []Error         `json:"errors"`
+		Data   json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return answer{}, err
+	}
+	es := op.document.plan.translate(r.Errors, r.Data)
+	out, err := json.Marshal(struct {
+		Errors Errors          `json:"errors,omitempty"`
+		Data   json.RawMessage `json:"data"`
+	}{es, r.Data})
+	return answer{body: out, errors: es}, err
+}
+
+// failed is the response when there is nothing to return but an error.
+func failed(es Errors) answer {
+	body, _ := json.Marshal(map[string]any{"errors": es, "data": nil})
+	return answer{body: body, errors: es}
+}
+
+// What the library says about subgraphs; the tests of failures hold it to these words.
+var (
+	fetchFailed = regexp.MustCompile(`^Failed to fetch from Subgraph '([^']*)'(?: at Path '([^']*)')?`)
+	denied      = regexp.MustCompile(`Reason: (` + CodeUnauthenticated + `|` + CodeForbidden + `)\.$`)
+	nullFound   = "Cannot return null for non-nullable field"
+)
+
+func (x *executable) translate(found []Error, data json.RawMessage) Errors {
+	var out, nulls Errors
+	for _, f := range found {
+		t := x.translated(f, data)
+		if strings.HasPrefix(f.Message, nullFound) {
+			nulls = append(nulls, t...)
+			continue
+		}
+		out = append(out, t...)
+	}
+	// A null where none may be is news only when no other error explains it.
+	for _, n := range nulls {
+		if !slices.ContainsFunc(out, func(e Error) bool { return explains(e.Path, n.Path) }) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (x *executable) translated(e Error, data json.RawMessage) Errors {
+	code := e.Code()
+	e.Locations = nil
+	e.Path = x.clean(e.Path)
+	switch {
+	case code == errorcodes.UnauthorizedFieldOrType:
+		code = CodeForbidden
+		if m := denied.FindStringSubmatch(e.Message); m != nil {
+			code = m[1]
+		}
+		e.Message = "you may not see this field"
+		if code == CodeUnauthenticated {
+			e.Message = "sign in to see this field"
+		}
+	case code == "" && fetchFailed.MatchString(e.Message):
+		m := fetchFailed.FindStringSubmatch(e.Message)
+		if m[2] != "" {
+			return unavailable(m[1], x.clean(pathOf(m[2])))
+		}
+		var out Errors
+		for _, key := range x.missing(m[1], data) {
+			out = append(out, unavailable(m[1], []any{key})...)
+		}
+		if out == nil {
+			out = unavailable(m[1], nil)
+		}
+		return out
+	case code == "" && strings.HasPrefix(e.Message, nullFound):
+		code, e.Message = CodeUnexpectedNull, "there is no value where the schema promises one"
+	case code == "" || code == errorcodes.InvalidGraphql || code == errorcodes.InternalServerError && strings.HasPrefix(e.Message, "Enum "):
+		code, e.Message = CodeUnexpectedValue, "a subgraph returned a value that does not fit the schema"
+	}
+	if e.Extensions == nil {
+		e.Extensions = map[string]any{}
+	}
+	e.Extensions["code"] = code
+	return Errors{e}
+}
+
+// missing lists the response keys of root fields that a subgraph owes and that are null.
+func (x *executable) missing(subgraph string, data json.RawMessage) []string {
+	var have map[string]json.RawMessage
+	_ = json.Unmarshal(data, &have)
+	var out []string
+	for _, f := range x.response.Data.Fields {
+		if f.Info == nil || !slices.Contains(f.Info.Source.Names, subgraph) {
+			continue
+		}
+		if v, ok := have[string(f.Name)]; !ok || string(v) == "null" {
+			out = append(out, string(f.Name))
+		}
+	}
+	return out
+}
+
+// pathOf reads a path as the library prints it in messages: "query.products.@.price".
+func pathOf(printed string) []any {
+	var out []any
+	for _, p := range strings.Split(printed, ".") {
+		out = append(out, p)
+	}
+	return out
+}
+
+// clean makes a path one that leads through the answer. A fetch for the items of a list does not know which item an
+// error belongs to; the path then ends at the list.
+func (x *executable) clean(path []any) []any {
+	var out []any
+	var node resolve.Node = x.response.Data
+	for i, p := range path {
+		for {
+			a, ok := node.(*resolve.Array)
+			if !ok {
+				break
+			}
+			if _, isNumber := p.(float64); !isNumber {
+				return out
+			}
+			node = a.Item
+			break
+		}
+		switch p := p.(type) {
+		case float64:
+			out = append(out, int(p))
+		case string:
+			if p == "@" {
+				return out
+			}
+			next := child(node, p)
+			if next == nil && i == 0 && (p == "query" || p == "mutation" || p == "subscription") {
+				continue // the library begins some paths with the root
+			}
+			out = append(out, p)
+			if next != nil {
+				node = next
+			}
+		}
+	}
+	return out
+}
+
+func child(n resolve.Node, key string) resolve.Node {
+	o, ok := n.(*resolve.Object)
+	if !ok {
+		return nil
+	}
+	for _, f := range o.Fields {
+		if string(f.Name) == key {
+			return f.Value
+		}
+	}
+	return nil
+}
+
+// explains tells whether an error at one path accounts for a null at another: they lie on one line.
+func explains(at, null []any) bool {
+	for i := range min(len(at), len(null)) {
+		if text(at[i]) != text(null[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func text(p any) string {
+	if n, ok := p.(int); ok {
+		return strconv.Itoa(n)
+	}
+	s, _ := p.(string)
+	return s
 }

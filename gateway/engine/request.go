@@ -46,6 +46,9 @@ const (
 	CodeUnauthenticated = "UNAUTHENTICATED"
 	CodeForbidden       = "FORBIDDEN"
 	CodeSubgraph        = "SUBGRAPH_UNAVAILABLE"
+	CodeSubgraphError   = "SUBGRAPH_ERROR"   // a subgraph reported an error and gave it no code
+	CodeUnexpectedNull  = "UNEXPECTED_NULL"  // nothing where the schema promises something
+	CodeUnexpectedValue = "UNEXPECTED_VALUE" // a value that does not fit the schema
 	CodeTooComplex      = "OPERATION_TOO_COMPLEX"
 	CodeInternal        = "INTERNAL"
 )

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// breakage is a way in which a subgraph can fail.
+var breakages = map[string]func(context.Context, *http.Request) (*http.Response, error){
+	"down": func(context.Context, *http.Request) (*http.Response, error) {
+		return nil, errors.New("dial tcp 10.0.0.7:8080: connection refused")
+	},
+	"late": func(context.Context, *http.Request) (*http.Response, error) { return nil, context.DeadlineExceeded },
+	"status 500": func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(500, `{"errors":[{"message":"pq: relation orders does not exist"}]}`), nil
+	},
+	"status 401": func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(401, `{"errors":[{"message":"no passport","extensions":{"code":"UNAUTHENTICATED"}}]}`), nil
+	},
+	"not JSON":     func(context.Context, *http.Request) (*http.Response, error) { return reply(200, `<html>10.0.0.7`), nil },
+	"cut JSON":     func(context.Context, *http.Request) (*http.Response, error) { return reply(200, `{"data":{"x"`), nil },
+	"empty":        func(context.Context, *http.Request) (*http.Response, error) { return reply(200, ``), nil },
+	"not a result": func(context.Context, *http.Request) (*http.Response, error) { return reply(200, `{"ok":true}`), nil },
+	"an array":     func(context.Context, *http.Request) (*http.Response, error) { return reply(200, `[1]`), nil },
+	"panic":        func(context.Context, *http.Request) (*http.Response, error) { panic("10.0.0.7") },
+}
+
+func TestAFailingSubgraphLeavesTheRestOfTheAnswer(t *testing.T) {
+	services := newShop(t)
+	e, m := newEngine(t, "shop", services...)
+	for name, fail := range breakages {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct{ subgraph, query, want string }{
+				{"reviews", `{ product(id: "1") { name rating } }`,
+					`{"errors":[{"message":"the subgraph \"reviews\" did not answer","path":["product"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"reviews"}}],"data":{"product":{"name":"product 1","rating":null}}}`},
+				{"reviews", `{ product(id: "1") { name reviews { text } } version }`, // reviews may not be null
+					`{"errors":[{"message":"the subgraph \"reviews\" did not answer","path":["product"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"reviews"}}],"data":{"product":null,"version":"1"}}`},
+				{"inventory", `{ product(id: "1") { variants { sku stock { available } } } }`,
+					`{"errors":[{"message":"the subgraph \"inventory\" did not answer","path":["product","variants"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"inventory"}}],"data":{"product":{"variants":[{"sku":"A1","stock":null},{"sku":"B1","stock":null}]}}}`},
+				{"catalog", `{ mine: product(id: "1") { name } other: product(id: "2") { name } }`,
+					`{"errors":[{"message":"the subgraph \"catalog\" did not answer","path":["mine"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}},{"message":"the subgraph \"catalog\" did not answer","path":["other"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":{"mine":null,"other":null}}`},
+				{"catalog", `{ version }`, // where null may not be, no data is left
+					`{"errors":[{"message":"the subgraph \"catalog\" did not answer","path":["version"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":null}`},
+			} {
+				m[c.subgraph].before = fail
+				got := answerOf(t, e, as(viewer.Viewer{}), c.query, "")
+				m[c.subgraph].before = nil
+				if got != c.want {
+					t.Errorf("%s\n got %s\nwant %s", c.query, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatFitsNowhereIsAFailure(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(200, `{"data":"10.0.0.7"}`), nil
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ version }`, "")
+	if want := `{"data":null,"errors":[{"message":"the subgraph \"catalog\" did not answer","extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}]}`; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTooFewEntitiesAreAFailure(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["inventory"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(200, `{"data":{"_entities":[{"stock":{"available":1}}]}}`), nil
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ product(id: "1") { variants { stock { available } } } }`, "")
+	want := `{"errors":[{"message":"the subgraph \"inventory\" did not answer","path":["product","variants"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"inventory"}}],"data":{"product":{"variants":[{"stock":null},{"stock":null}]}}}`
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestErrorsOfSubgraphsKeepMessageCodeAndPath(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["catalog"].fields["Product.name"] = func(p object, _ map[string]any) any {
+		if p["id"] == "2" {
+			return coded{"no name", "NOT_FOUND"}
+		}
+		return p["name"]
+	}
+	m["reviews"].fields["Product.rating"] = value(coded{"no stars", "CONFLICT"})
+	m["logistics"].fields["Warehouse.city"] = value(errors.New("no city"))
+	for query, want := range map[string]string{
+		`{ product(id: "2") { name } }`:                                      `{"errors":[{"message":"no name","path":["product","name"],"extensions":{"code":"NOT_FOUND"}}],"data":{"product":null}}`,
+		`{ a: product(id: "1") { rating } }`:                                 `{"errors":[{"message":"no stars","path":["a","rating"],"extensions":{"code":"CONFLICT"}}],"data":{"a":{"rating":null}}}`,
+		`{ products(first: 1) { id rating } }`:                               `{"errors":[{"message":"no stars","path":["products"],"extensions":{"code":"CONFLICT"}}],"data":{"products":[{"id":"1","rating":null}]}}`,
+		`{ product(id: "1") { variants { stock { warehouse { city } } } } }`: `{"errors":[{"message":"no city","path":["product","variants"],"extensions":{"code":"SUBGRAPH_ERROR"}}],"data":{"product":{"variants":[{"stock":{"warehouse":null}},{"stock":{"warehouse":null}}]}}}`,
+	} {
+		if got := answerOf(t, e, as(viewer.Viewer{}), query, ""); got != want {
+			t.Errorf("%s\n got %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+func TestExtensionsOfSubgraphsDoNotLeak(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(200, `{"data":null,"errors":[{"message":"no","path":["version"],"locations":[{"line":1,"column":2}],"extensions":{"code":"TEAPOT","stacktrace":["at 10.0.0.7"]},"debug":"10.0.0.7"}],"extensions":{"trace":"10.0.0.7"}}`), nil
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ version }`, "")
+	if want := `{"errors":[{"message":"no","path":["version"],"extensions":{"code":"TEAPOT"}}],"data":null}`; got != want {
+		t.Errorf("got %s", got)
+	}
+	if strings.Contains(got, "10.0.0.7") {
+		t.Error("an internal text got out")
+	}
+}
+
+func TestValuesThatDoNotFitTheSchemaAreErrors(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(200, `{"data":{"product":{"id":"1","name":{"secret":"10.0.0.7"},"variants":"10.0.0.7"}}}`), nil
+	}
+	for query, want := range map[string]string{
+		`{ product(id: "1") { name } }`:             `{"errors":[{"message":"a subgraph returned a value that does not fit the schema","path":["product","name"],"extensions":{"code":"UNEXPECTED_VALUE"}}],"data":{"product":null}}`,
+		`{ product(id: "1") { variants { sku } } }`: `{"errors":[{"message":"a subgraph returned a value that does not fit the schema","path":["product","variants"],"extensions":{"code":"UNEXPECTED_VALUE"}}],"data":{"product":null}}`,
+	} {
+		if got := answerOf(t, e, as(viewer.Viewer{}), query, ""); got != want {
+			t.Errorf("%s\n got %s\nwant %s", query, got, want)
+		}
+	}
+}

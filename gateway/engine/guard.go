@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/datasource/httpclient"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+)
+
+// A guard stands before a subgraph and turns whatever goes wrong there (refused, late, cut off, not 2xx, a panic of ours)
+// into a GraphQL error that names the subgraph and the place in the answer, and nothing else.
+type guard struct {
+	resolve.DataSource
+	subgraph string
+	failure  []byte // a response that says so
+}
+
+// Load asks the subgraph. It does not fail: a response without data is how it says that there is none.
+func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (data []byte, _ error) {
+	ctx, status := httpclient.InjectResponseContext(ctx)
+	data, err := g.load(ctx, headers, input)
+	switch {
+	case err != nil:
+	case status.StatusCode != 0 && (status.StatusCode < 200 || status.StatusCode > 299):
+		err = fmt.Errorf("status %d", status.StatusCode)
+	case len(data) == 0 || !startsObject(data):
+		err = errors.New("the response is no JSON object")
+	default:
+		return data, nil
+	}
+	if ctx.Err() == nil || !errors.Is(ctx.Err(), context.Canceled) { // a caller who left is no news
+		slog.WarnContext(ctx, "gateway: subgraph failed", "subgraph", g.subgraph, "error", err)
+	}
+	return g.failure, nil
+}
+
+func (g *guard) load(ctx context.Context, headers http.Header, input []byte) (data []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			slog.Error("gateway: panic contained", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	return g.DataSource.Load(ctx, headers, input)
+}
+
+func startsObject(data []byte) bool {
+	for _, b := range data {
+		switch b {
+		case ' ', '\t', '\n', '\r':
+			continue
+		}
+		return b == '{'
+	}
+	return false
+}
+
+// guardFetches puts a guard before every fetch of a plan.
+func (x *executable) guardFetches() {
+	keys := rootKeys(x.response.Data)
+	x.guardTree(x.response.Fetches, keys)
+	if x.incremental != nil {
+		x.guardDeferred(x.incremental.DeferTree, keys)
+	}
+}
+
+func (x *executable) guardDeferred(n *resolve.DeferTreeNode, keys map[int][]string) {
+	if n == nil {
+		return
+	}
+	if n.Item != nil {
+		x.guardTree(n.Item.Fetches, keys)
+	}
+	for _, c := range n.ChildNodes {
+		x.guardDeferred(c, keys)
+	}
+}
+
+func (x *executable) guardTree(n *resolve.FetchTreeNode, keys map[int][]string) {
+	if n == nil {
+		return
+	}
+	if n.Item != nil {
+		switch f := n.Item.Fetch.(type) {
+		case *resolve.SingleFetch:
+			f.DataSource = newGuard(f.DataSource, f.Info, keys[f.FetchID])
+		case *resolve.EntityFetch:
+			f.DataSource = newGuard(f.DataSource, f.Info, []string{"_entities"})
+		case *resolve.BatchEntityFetch:
+			f.DataSource = newGuard(f.DataSource, f.Info, []string{"_entities"})
+		case *resolve.MultiEntityFetch:
+			var aliases []string
+			for _, e := range f.Input.Entries {
+				aliases = append(aliases, e.Alias)
+			}
+			f.DataSource = newGuard(f.DataSource, f.Info, aliases)
+		}
+	}
+	for _, c := range n.ChildNodes {
+		x.guardTree(c, keys)
+	}
+}
+
+func newGuard(source resolve.DataSource, info *resolve.FetchInfo, roots []string) resolve.DataSource {
+	if info == nil || resolve.IsIntrospectionDataSource(info.DataSourceID) {
+		return source
+	}
+	var es Errors
+	for _, r := range roots {
+		es = append(es, unavailable(info.DataSourceName, []any{r})...)
+	}
+	if len(es) == 0 {
+		es = unavailable(info.DataSourceName, nil)
+	}
+	body, _ := json.Marshal(map[string]any{"data": nil, "errors": es})
+	return &guard{DataSource: source, subgraph: info.DataSourceName, failure: body}
+}
+
+// rootKeys lists the response keys at the top of an answer by the fetch that brings them.
+func rootKeys(root *resolve.Object) map[int][]string {
+	keys := map[int][]string{}
+	for _, f := range root.Fields {
+		if f.Info != nil {
+			keys[f.Info.FetchID] = append(keys[f.Info.FetchID], string(f.Name))
+		}
+	}
+	return keys
+}
+
+func unavailable(subgraph string, path []any) Errors {
+	return Errors{{
+		Message:    fmt.Sprintf("the subgraph %q did not answer", subgraph),
+		Path:       path,
+		Extensions: map[string]any{"code": CodeSubgraph, "subgraph": subgraph},
+	}}
+}
