@@ -24,7 +24,7 @@ type document struct {
 
 // prepare normalises, validates and plans a source. Planning may be shared with other documents that mean the same.
 func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
-	if src.introspect && !e.open {
+	if src.introspect && !e.introspect {
 		return nil, failure(CodeValidation, "introspection is switched off")
 	}
 	doc, report := astparser.ParseGraphqlDocumentString(src.text)

@@ -35,17 +35,17 @@ type Config struct {
 
 // Engine answers operations over one supergraph. It is safe for concurrent use.
 type Engine struct {
-	schema    string
-	client    *ast.Document // what callers may ask for
-	rules     supergraph.Rules
-	limits    limits.Limits
-	planner   *planner
-	sources   *cache[*source]
-	documents *cache[*document]
-	resolver  *resolve.Resolver
-	flights   flights
-	budget    time.Duration
-	open      bool // to introspection
+	schema     string
+	client     *ast.Document // what callers may ask for
+	rules      supergraph.Rules
+	limits     limits.Limits
+	planner    *planner
+	sources    *cache[*source]
+	documents  *cache[*document]
+	resolver   *resolve.Resolver
+	flights    flights
+	streams    *http.Client // to subgraphs, for subscriptions
+	introspect bool
 }
 
 // New reads the supergraph and returns an engine that lives until ctx ends.
@@ -55,7 +55,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, budget: c.PlanBudget, open: c.Development}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, streams: &http.Client{Transport: c.Transport}}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}
@@ -81,7 +81,6 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		AllowedErrorExtensionFields:            []string{"code", "field", "subgraph"},
 		DefaultErrorExtensionCode:              CodeSubgraphError,
 		SetDeduplicationShardCountToGOMAXPROCS: true,
-		AsyncErrorWriter:                       asyncErrors{},
 	})
 	return e, nil
 }

@@ -16,8 +16,9 @@ var errorsFirst = []byte(`{"errors":`)
 
 // finish rewrites the errors of the library's response for clients: each with a code, a path into the answer, and no word
 // about what is behind the graph. A response without errors, the common one, passes untouched.
-func (e *Engine) finish(op *Operation, body []byte) (answer, error) {
-	if !bytes.HasPrefix(body, errorsFirst) {
+// Errors reported elsewhere go first.
+func (e *Engine) finish(op *Operation, body []byte, reported ...Error) (answer, error) {
+	if !bytes.HasPrefix(body, errorsFirst) && len(reported) == 0 {
 		return answer{body: body}, nil
 	}
 	var r struct {
@@ -27,7 +28,7 @@ func (e *Engine) finish(op *Operation, body []byte) (answer, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return answer{}, err
 	}
-	es := op.document.plan.translate(r.Errors, r.Data)
+	es := op.document.plan.translate(slices.Concat(reported, r.Errors), r.Data)
 	out, err := json.Marshal(struct {
 		Errors Errors          `json:"errors,omitempty"`
 		Data   json.RawMessage `json:"data"`

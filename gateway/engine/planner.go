@@ -38,8 +38,7 @@ func newPlanner(ctx context.Context, graph *supergraph.Supergraph, c Config, m *
 	if p.schema, err = graph.RouterSchema(); err != nil {
 		return nil, fmt.Errorf("router schema: %w", err)
 	}
-	client := &http.Client{Transport: c.Transport}
-	factory, err := graphql_datasource.NewFactory(ctx, client, newStreams(client))
+	factory, err := graphql_datasource.NewFactory(ctx, &http.Client{Transport: c.Transport}, noStreams{})
 	if err != nil {
 		return nil, err
 	}

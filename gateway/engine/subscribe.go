@@ -1,23 +1,161 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"io"
+	"log/slog"
+	"slices"
 
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/datasource/graphql_datasource"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+
+	"github.com/souk-shop/souk/gateway/supergraph"
+	"github.com/souk-shop/souk/internal/viewer"
 )
 
 // Subscribe passes each event, as one JSON response, to event until ctx ends (nil), the subgraph completes (nil) or
-// something fails. event is called by one goroutine at a time; when it fails, the subscription ends with its error.
+// something fails (Errors, or what event returned). It runs in the caller's goroutine: one stream to the subgraph for each
+// subscription, closed when Subscribe returns, and a slow client slows its own stream alone.
 func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payload []byte) error) error {
 	if op.Kind() != Subscription {
 		return errors.New("engine: Subscribe runs subscriptions")
 	}
-	return internal()
+	if err := e.mayListen(ctx, op); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trigger := &op.document.plan.subscription.Trigger
+	stream, err := contained(func() (*stream, error) { return e.open(ctx, op) })
+	if err == nil {
+		defer stream.Close()
+		err = e.listen(ctx, op, stream, event)
+	}
+	switch es := (Errors)(nil); {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil || errors.Is(err, errComplete):
+		return nil
+	case errors.As(err, &es):
+		return es
+	case errors.Is(err, errSubgraph):
+		slog.WarnContext(ctx, "gateway: subgraph failed", "subgraph", trigger.SourceName, "error", err)
+		return unavailable(trigger.SourceName, op.rootPath())
+	}
+	return err
 }
 
-type asyncErrors struct{}
+// mayListen refuses, before the subgraph hears of it, a subscription to a field that the caller may not see.
+func (e *Engine) mayListen(ctx context.Context, op *Operation) error {
+	a := access{rules: e.rules, caller: callerOf(viewer.From(ctx))}
+	for _, f := range op.document.plan.response.Data.Fields {
+		if f.Info == nil {
+			continue
+		}
+		var es Errors
+		switch a.judge(f.Info.ExactParentTypeName, f.Info.Name) {
+		case supergraph.Unauthenticated:
+			es = failure(CodeUnauthenticated, "sign in to see this field")
+		case supergraph.Forbidden:
+			es = failure(CodeForbidden, "you may not see this field")
+		default:
+			continue
+		}
+		es[0].Path = op.rootPath()
+		return es
+	}
+	return nil
+}
 
-func (asyncErrors) WriteError(_ *resolve.Context, _ error, _ *resolve.GraphQLResponse, _ io.Writer) {
+// rootPath is the response key of a subscription's one field.
+func (op *Operation) rootPath() []any {
+	for _, f := range op.document.plan.response.Data.Fields {
+		return []any{string(f.Name)}
+	}
+	return nil
+}
+
+func (e *Engine) open(ctx context.Context, op *Operation) (*stream, error) {
+	var input bytes.Buffer
+	trigger := &op.document.plan.subscription.Trigger
+	if err := trigger.InputTemplate.Render(e.context(ctx, op), nil, &input); err != nil {
+		return nil, err
+	}
+	var o graphql_datasource.GraphQLSubscriptionOptions
+	if err := json.Unmarshal(input.Bytes(), &o); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(o.Body)
+	if err != nil {
+		return nil, err
+	}
+	return openStream(ctx, e.streams, o.URL, body)
+}
+
+// listen resolves each event of a stream: what other subgraphs know about it is fetched before it is passed on.
+func (e *Engine) listen(ctx context.Context, op *Operation, s *stream, event func([]byte) error) error {
+	for {
+		data, err := s.Next()
+		if err != nil {
+			return err
+		}
+		payload, err := contained(func() ([]byte, error) { return e.happen(ctx, op, data) })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var es Errors
+		if errors.As(err, &es) {
+			payload, err = failed(es).body, nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := event(payload); err != nil {
+			return err
+		}
+	}
+}
+
+// happen completes one event.
+func (e *Engine) happen(ctx context.Context, op *Operation, raw []byte) ([]byte, error) {
+	var result struct {
+		Data   json.RawMessage `json:"data"`
+		Errors []Error         `json:"errors"`
+	}
+	trigger := &op.document.plan.subscription.Trigger
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return nil, unavailable(trigger.SourceName, op.rootPath())
+	}
+	data := bytes.TrimSpace(result.Data)
+	if len(data) == 0 || string(data) == "null" {
+		data = []byte("{}")
+	}
+	var out bytes.Buffer
+	if _, err := e.resolver.ResolveGraphQLResponse(e.context(ctx, op), op.document.plan.response, data, &out); err != nil {
+		slog.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
+		if unfit := (resolve.ErrMergeResult{}); errors.As(err, &unfit) {
+			return nil, unavailable(unfit.Subgraph, op.rootPath())
+		}
+		return nil, internal()
+	}
+	a, err := e.finish(op, out.Bytes(), reported(result.Errors)...)
+	return a.body, err
+}
+
+// reported are the errors of a subgraph's event with what clients may see of them.
+func reported(es []Error) []Error {
+	for i := range es {
+		code := es[i].Code()
+		if code == "" {
+			code = CodeSubgraphError
+		}
+		shown := map[string]any{"code": code}
+		if f, ok := es[i].Extensions["field"]; ok {
+			shown["field"] = f
+		}
+		es[i].Extensions = shown
+	}
+	return slices.Clip(es)
 }
