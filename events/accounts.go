@@ -33,3 +33,18 @@ type AddressSaved struct {
 	AccountID string  `json:"accountId"`
 	Default   Address `json:"default"`
 }
+
+// SellerByID tells who a seller is; NOT_FOUND when there is none.
+var SellerByID = call.New[SellerRequest, SellerInfo]("souk.call.accounts.seller")
+
+// SellerRequest names a seller.
+type SellerRequest struct {
+	SellerID string `json:"sellerId"`
+}
+
+// SellerInfo is what others need to know of a seller.
+type SellerInfo struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Tier string `json:"tier"` // as the graph's SellerTier: INDIVIDUAL, PROFESSIONAL
+}
