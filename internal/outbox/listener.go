@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	ackWait  = 10 * time.Second // how long a killed process keeps an event to itself
-	grace    = 5 * time.Second  // for what is being handled when the context ends
+	ackWait  = 5 * time.Second // how long a killed process keeps an event to itself
+	grace    = 5 * time.Second // for what is being handled when the context ends
 	gather   = 5 * time.Millisecond
 	attempts = 8
 	losses   = 20 // deliveries without an answer, after which the event is thought to kill its handler

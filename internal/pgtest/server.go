@@ -53,6 +53,13 @@ func Start(ctx context.Context) (*postgres.Server, error) {
 		if errors.Is(err, postgres.ErrInUse) {
 			continue
 		}
+		if errors.Is(err, postgres.ErrVersion) { // and so used by nobody
+			if err := os.RemoveAll(dir); err != nil {
+				return nil, err
+			}
+			i--
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -45,7 +47,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s := &Server{token: rand.Text()} // other users of this machine can reach the port
+	s := &Server{}
+	if s.token, err = tokenOf(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("NATS token: %w", err)
+	}
 	s.nats, err = server.NewServer(&server.Options{
 		ServerName: "souk-dev",
 		Host:       host, Port: port,
@@ -75,6 +80,24 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("NATS cannot keep streams in %s", cfg.Dir)
 	}
 	return s, nil
+}
+
+// tokenOf returns what clients show, for other users of this machine can reach the port. It stays the same from start to
+// start, so that clients in other processes find back.
+func tokenOf(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "token")
+	text, err := os.ReadFile(path)
+	if err == nil && len(text) > 0 {
+		return string(text), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	token := rand.Text()
+	return token, os.WriteFile(path, []byte(token), 0o600)
 }
 
 // URL returns the address for clients.

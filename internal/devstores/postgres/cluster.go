@@ -16,6 +16,17 @@ import (
 // ErrInUse says that another process runs a server on the same folder.
 var ErrInUse = errors.New("data folder is in use")
 
+const clusterName = "cluster"
+
+// madeBy returns the major version of PostgreSQL that made the cluster, "" when there is none yet.
+func madeBy(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, clusterName, "PG_VERSION"))
+	if err != nil { // the start that follows says why, unless there is just no cluster
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // initialise makes the cluster's folder whole or not at all.
 func initialise(ctx context.Context, bin, cluster string, who account, volatile bool) error {
 	draft := cluster + ".draft"

@@ -46,11 +46,11 @@ type Server struct {
 
 // Start returns a server that answers queries. The context bounds the start, not the server's life.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	bin, err := findBinaries(cfg.Search)
+	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(cfg.Dir)
+	bin, err := findBinaries(ctx, cfg.Search, madeBy(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, bin, dir string, cfg Config) error {
-	cluster := filepath.Join(dir, "cluster")
+	cluster := filepath.Join(dir, clusterName)
 	who, err := unprivileged(cluster, bin)
 	if err != nil {
 		return err
@@ -130,6 +130,8 @@ func arguments(cluster, socket string, volatile bool) []string {
 	set("port", port)
 	set("max_connections", "200")
 	set("shared_buffers", "64MB")
+	set("max_wal_size", "256MB")
+	set("jit", "off") // costs 50 MB a connection, and more time than it saves on small tables
 	set("log_min_messages", "warning")
 	set("log_checkpoints", "off")
 	set("log_timezone", "UTC")

@@ -237,6 +237,21 @@ func TestMissingBinaries(t *testing.T) {
 	}
 }
 
+func TestAClusterOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	dir := shared(t)
+	if err := os.Mkdir(filepath.Join(dir, "cluster"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cluster/PG_VERSION"), []byte("9\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := postgres.Start(t.Context(), postgres.Config{Dir: dir})
+	if !errors.Is(err, postgres.ErrVersion) || !strings.Contains(err.Error(), "postgresql-9") {
+		t.Fatalf("got %v, want what to install", err)
+	}
+}
+
 func TestBrokenClusterSaysWhy(t *testing.T) {
 	t.Parallel()
 	dir := shared(t)
