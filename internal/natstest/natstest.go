@@ -3,6 +3,7 @@ package natstest
 
 import (
 	"log/slog"
+	"net/url"
 	"testing"
 
 	"github.com/souk-shop/souk/clients/nats"
@@ -30,6 +31,29 @@ func Server(t testing.TB) *devnats.Server {
 	}
 	t.Cleanup(func() { server.Stop() })
 	return server
+}
+
+// Restartable returns a server, and what stops it and starts it again at the same address.
+func Restartable(t testing.TB) (server *devnats.Server, restart func()) {
+	t.Helper()
+	cfg := devnats.Config{Dir: t.TempDir()}
+	start := func() {
+		var err error
+		if server, err = devnats.Start(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start()
+	t.Cleanup(func() { server.Stop() })
+	at, err := url.Parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Addr = at.Host
+	return server, func() {
+		server.Stop()
+		start()
+	}
 }
 
 // Open returns another connection to a server, as another process would have.
