@@ -1,9 +1,15 @@
 package nats_test
 
 import (
+	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -47,6 +53,90 @@ func TestStreamsAreThereNextTime(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The test binary is its own victim: with this variable set it runs a server and fills a stream until it is killed.
+const victim = "SOUK_VICTIM"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(victim); dir != "" {
+		if err := live(context.Background(), dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// live prints the number of each message once it is acknowledged.
+func live(ctx context.Context, dir string) error {
+	s, err := devnats.Start(ctx, devnats.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	nc, err := client.Open(ctx, s.URL(), "victim", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if _, err := nc.Streams.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		return err
+	}
+	for {
+		ack, err := nc.Streams.Publish(ctx, "s", []byte("kept"))
+		if err != nil {
+			return err
+		}
+		fmt.Println(ack.Sequence)
+	}
+}
+
+func TestAKilledProcessLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), victim+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	most := uint64(0)
+	lines := bufio.NewScanner(out)
+	for lines.Scan() { // to the end, for what it said before it died counts too
+		if most, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
+			t.Fatal(err)
+		}
+		if most == 500 {
+			cmd.Process.Kill()
+		}
+	}
+	cmd.Wait()
+
+	s, err := devnats.Start(t.Context(), devnats.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	nc, err := client.Open(t.Context(), s.URL(), "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	stream, err := nc.Streams.Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := stream.GetMsg(t.Context(), most)
+	if err != nil || string(last.Data) != "kept" || stream.CachedInfo().State.Msgs < most {
+		t.Fatalf("%d messages were acknowledged, %d are there, %v", most, stream.CachedInfo().State.Msgs, err)
 	}
 }
 
