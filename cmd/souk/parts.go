@@ -16,6 +16,7 @@ type part struct {
 
 // parts is the shop: every subgraph, and the gateway in front. Add a line, get a subgraph.
 var parts = []part{
+	{"orders", startOrders},
 	{"reviews", startReviews},
 }
 

@@ -1,0 +1,137 @@
+// Package jobs runs the orders' saga on River: what is to be done is saved with the change that asks for it.
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/souk-shop/souk/subgraphs/orders"
+)
+
+// Look asks the saga to look at an order.
+type Look struct {
+	OrderID string `json:"orderId"`
+}
+
+// Kind names the job in the queue.
+func (Look) Kind() string { return "orders.look" }
+
+// Watch asks the saga to end an order at its deadline, should it still wait for its payment.
+type Watch struct {
+	OrderID string `json:"orderId"`
+}
+
+// Kind names the job in the queue.
+func (Watch) Kind() string { return "orders.watch" }
+
+// Queue saves jobs and works them off.
+type Queue struct{ client *river.Client[pgx.Tx] }
+
+// Limits of the queue. A job takes as long as its calls, a few seconds at most.
+const (
+	workers     = 20
+	jobTimeout  = 20 * time.Second
+	rescueAfter = 40 * time.Second // when a job whose process died is taken up by another
+	maxAttempts = 500              // a step is tried for hours before somebody has to look
+)
+
+// Migrate brings the queue's own tables up to date, in the schema of the pool.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	m, err := rivermigrate.New(riverpgxv5.New(pool), nil)
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// NewQueue returns a queue that saves jobs; Work makes it work them off.
+func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+	return &Queue{client}, err
+}
+
+// Look saves a job, in the caller's transaction.
+func (q *Queue) Look(ctx context.Context, tx pgx.Tx, orderID string, at time.Time) error {
+	_, err := q.client.InsertTx(ctx, tx, Look{orderID}, &river.InsertOpts{ScheduledAt: at, MaxAttempts: maxAttempts})
+	return err
+}
+
+// Watch saves a job, in the caller's transaction.
+func (q *Queue) Watch(ctx context.Context, tx pgx.Tx, orderID string, deadline time.Time) error {
+	_, err := q.client.InsertTx(ctx, tx, Watch{orderID}, &river.InsertOpts{ScheduledAt: deadline, MaxAttempts: maxAttempts})
+	return err
+}
+
+// Work returns the background work that lets the saga do its jobs until the context ends.
+func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		handlers := river.NewWorkers()
+		river.AddWorker(handlers, river.WorkFunc(func(ctx context.Context, j *river.Job[Look]) error {
+			_, err := saga.Advance(orders.InBackground(ctx), j.Args.OrderID)
+			return err
+		}))
+		river.AddWorker(handlers, river.WorkFunc(func(ctx context.Context, j *river.Job[Watch]) error {
+			o, err := saga.Advance(orders.InBackground(ctx), j.Args.OrderID)
+			if err == nil && o.Status == orders.Created { // this machine's clock is behind the queue's, or the order is being committed
+				return river.JobSnooze(100 * time.Millisecond)
+			}
+			return err
+		}))
+		client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+			Workers: handlers, Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
+			JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, RetryPolicy: soon{}, Logger: quiet(log),
+			FetchPollInterval: 500 * time.Millisecond,
+		})
+		if err != nil {
+			return err
+		}
+		// The queue keeps going while it is told to stop, so that what was begun is finished and noted.
+		if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return client.StopAndCancel(grace)
+	}
+}
+
+// soon tries a failed step again after 1, 2, 4 … at most 30 seconds, a little apart from others that failed with it.
+type soon struct{}
+
+func (soon) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := min(time.Second<<min(len(job.Errors), 5), 30*time.Second)
+	return time.Now().Add(wait + rand.N(wait/4))
+}
+
+// quiet keeps the queue's chatter out of the log: a step that has to be tried again is a warning there already.
+func quiet(log *slog.Logger) *slog.Logger {
+	return slog.New(atLeast{log.Handler(), slog.LevelWarn})
+}
+
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (a atLeast) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= a.level && a.Handler.Enabled(ctx, l)
+}
+
+func (a atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return atLeast{a.Handler.WithAttrs(attrs), a.level}
+}
+
+func (a atLeast) WithGroup(name string) slog.Handler {
+	return atLeast{a.Handler.WithGroup(name), a.level}
+}

@@ -1,0 +1,271 @@
+package orders_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/call"
+	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/internal/pgtest"
+	"github.com/souk-shop/souk/internal/viewer"
+	"github.com/souk-shop/souk/subgraphs/orders"
+	"github.com/souk-shop/souk/subgraphs/orders/postgres"
+)
+
+// A world is everything around the orders: stock and money as their subgraphs promise to keep them.
+type world struct {
+	t     *testing.T
+	pool  *pgxpool.Pool
+	store *postgres.Store
+	clock *clock.Held
+	saga  *orders.Checkout
+	jobs  *jobs
+
+	mu        sync.Mutex
+	available int
+	holds     map[string]string // reservation → HELD, COMMITTED, RELEASED
+	heldFor   map[string]string // idempotency key → reservation
+	units     map[string]int
+	payment   map[string]*events.Payment // by order
+	card      string                     // how the provider answers: AUTHORIZED, FAILED, PENDING
+	cart      events.CartSnapshot
+	couriers  []string
+
+	calls     int
+	breakAt   int  // this call fails …
+	afterward bool // … after it was done, so that only its answer is lost
+}
+
+var errCut = errors.New("the line was cut")
+
+// jobs keeps what the saga asked to be woken for.
+type jobs struct {
+	mu    sync.Mutex
+	looks int
+	watch map[string]time.Time
+}
+
+func (j *jobs) Look(context.Context, pgx.Tx, string, time.Time) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.looks++
+	return nil
+}
+
+func (j *jobs) Watch(_ context.Context, _ pgx.Tx, order string, at time.Time) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.watch[order] = at
+	return nil
+}
+
+var (
+	ann    = viewer.Viewer{AccountID: id.New(id.Account)}
+	price  = money.Money{Amount: 1990, Currency: "USD"}
+	expiry = 15 * time.Minute
+)
+
+func newWorld(t *testing.T, available int) *world {
+	t.Parallel()
+	w := &world{
+		t: t, pool: pgtest.New(t, postgres.Migrations), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
+		jobs: &jobs{watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"},
+		holds: map[string]string{}, heldFor: map[string]string{}, units: map[string]int{}, payment: map[string]*events.Payment{},
+		cart: events.CartSnapshot{CartID: id.New(id.Cart), Version: 1, Total: price, Lines: []events.CartLine{{
+			LineID: id.New(id.CartLine), VariantID: id.New(id.Variant), ProductID: id.New(id.Product), SellerID: id.New(id.Seller),
+			Title: "A lamp", Quantity: 1, UnitPrice: price,
+		}}},
+	}
+	w.store = postgres.NewStore(w.pool, w.jobs)
+	w.saga = orders.NewCheckout(w.store, cut{w, w.endpoints()}, w.clock, expiry)
+	return w
+}
+
+// cut is a line that breaks where the world says.
+type cut struct {
+	w    *world
+	line call.Carrier
+}
+
+func (c cut) Carry(ctx context.Context, r call.Request) ([]byte, error) {
+	c.w.mu.Lock()
+	c.w.calls++
+	broken := c.w.calls == c.w.breakAt
+	c.w.mu.Unlock()
+	if broken && !c.w.afterward {
+		return nil, errCut
+	}
+	answer, err := c.line.Carry(ctx, r)
+	if broken {
+		return nil, errCut
+	}
+	return answer, err
+}
+
+func (w *world) endpoints() call.Carrier {
+	locked := func(fn func() error) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return fn()
+	}
+	return call.Local(
+		events.CartForCheckout.Handle(func(_ context.Context, r events.CartRequest) (out events.CartSnapshot, err error) {
+			if r.CartID != w.cart.CartID {
+				return out, fault.New(fault.NotFound, "NOT_FOUND", "there is no such cart")
+			}
+			return w.cart, nil
+		}),
+		events.AddressOf.Handle(func(_ context.Context, r events.AddressRequest) (events.Address, error) {
+			return events.Address{ID: r.AddressID, Name: "Ann", Line1: "1 Lane", City: "Pune", Pincode: "411001", Country: "IN"}, nil
+		}),
+		events.CheckPaymentMethod.Handle(func(context.Context, events.PaymentMethodRequest) (events.PaymentMethodReply, error) {
+			return events.PaymentMethodReply{}, nil
+		}),
+		events.Serviceable.Handle(func(context.Context, events.ServiceableRequest) (events.ServiceableReply, error) {
+			return events.ServiceableReply{Couriers: w.couriers}, nil
+		}),
+		events.HoldStock.Handle(func(_ context.Context, r events.HoldRequest) (rep events.HoldReply, err error) {
+			err = locked(func() error {
+				if old, ok := w.heldFor[r.IdempotencyKey]; ok {
+					rep.ReservationID = old
+					return nil
+				}
+				if want := r.Lines[0].Quantity; want > w.available {
+					rep.Short = []events.Shortage{{VariantID: r.Lines[0].VariantID, Wanted: want, Available: w.available}}
+					return nil
+				}
+				rep.ReservationID = id.New(id.Reservation)
+				w.available -= r.Lines[0].Quantity
+				w.units[rep.ReservationID] = r.Lines[0].Quantity
+				w.holds[rep.ReservationID], w.heldFor[r.IdempotencyKey] = "HELD", rep.ReservationID
+				return nil
+			})
+			return rep, err
+		}),
+		events.CommitStock.Handle(func(_ context.Context, r events.ReservationRequest) (rep events.ReservationReply, err error) {
+			err = locked(func() error {
+				if w.holds[r.ReservationID] == "RELEASED" {
+					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the hold has ended")
+				}
+				w.holds[r.ReservationID], rep.Status = "COMMITTED", "COMMITTED"
+				return nil
+			})
+			return rep, err
+		}),
+		events.ReleaseStock.Handle(func(_ context.Context, r events.ReservationRequest) (rep events.ReservationReply, err error) {
+			err = locked(func() error { rep.Status = "RELEASED"; return w.release(r.ReservationID) })
+			return rep, err
+		}),
+		events.AuthorizePayment.Handle(func(_ context.Context, r events.AuthorizeRequest) (p events.Payment, err error) {
+			err = locked(func() error {
+				if w.payment[r.OrderID] == nil {
+					w.payment[r.OrderID] = &events.Payment{PaymentID: id.New(id.Payment), Version: 1, OrderID: r.OrderID, Status: w.card, Amount: r.Amount}
+				}
+				p = *w.payment[r.OrderID]
+				return nil
+			})
+			return p, err
+		}),
+		events.CapturePayment.Handle(func(_ context.Context, r events.PaymentRequest) (out events.Payment, err error) {
+			err = locked(func() error {
+				for _, p := range w.payment {
+					if p.PaymentID != r.PaymentID {
+						continue
+					}
+					if p.Status == "AUTHORIZED" {
+						p.Status, p.Version, p.Captured = "CAPTURED", p.Version+1, p.Amount
+					}
+					out = *p
+				}
+				return nil
+			})
+			return out, err
+		}),
+		events.AbandonPayments.Handle(func(_ context.Context, r events.AbandonRequest) (rep events.AbandonReply, err error) {
+			err = locked(func() error {
+				if p := w.payment[r.OrderID]; p != nil {
+					if to := map[string]string{"AUTHORIZED": "VOIDED", "PENDING": "TIMED_OUT"}[p.Status]; to != "" {
+						p.Status, p.Version = to, p.Version+1
+					}
+					rep.Payments = append(rep.Payments, *p)
+				}
+				return nil
+			})
+			return rep, err
+		}),
+	)
+}
+
+func (w *world) release(reservation string) error {
+	switch w.holds[reservation] {
+	case "HELD":
+		w.holds[reservation] = "RELEASED"
+		w.available += w.units[reservation]
+	case "COMMITTED":
+		return fault.New(fault.Conflict, "HOLD_COMMITTED", "the units are sold")
+	}
+	return nil
+}
+
+// input buys the world's cart under a key.
+func (w *world) input(key string) orders.Input {
+	return orders.Input{CartID: w.cart.CartID, AddressID: id.New(id.Address), PaymentMethodID: id.New(id.PaymentMethod), ExpectedTotal: price, Key: key}
+}
+
+func (w *world) buy(in orders.Input) orders.Outcome {
+	w.t.Helper()
+	out, err := w.saga.Complete(w.t.Context(), ann, in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// settle does what the job queue does: it lets the saga look until nothing is left to do.
+func (w *world) settle(orderID string) orders.Order {
+	w.t.Helper()
+	o, err := w.saga.Advance(orders.InBackground(w.t.Context()), orderID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+func (w *world) kinds(orderID string) []string {
+	w.t.Helper()
+	steps, err := w.store.TimelinesOf(w.t.Context(), []string{orderID})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var kinds []string
+	for _, s := range steps[orderID] {
+		kinds = append(kinds, s.Kind)
+	}
+	return kinds
+}
+
+// agree checks that stock and money say what the order says.
+func (w *world) agree(o orders.Order) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, hold := w.payment[o.ID], w.holds[o.Saga.ReservationID]
+	switch {
+	case o.Status == orders.Placed && (hold != "COMMITTED" || p == nil || p.Status != "CAPTURED"):
+		w.t.Errorf("placed, but the hold is %s and the payment %+v", hold, p)
+	case o.Status == orders.Cancelled && (hold != "RELEASED" || p != nil && (p.Status == "AUTHORIZED" || p.Status == "CAPTURED" || p.Status == "PENDING")):
+		w.t.Errorf("cancelled, but the hold is %s and the payment %+v", hold, p)
+	case o.Status == orders.Created:
+		w.t.Errorf("%s never ended", o.ID)
+	}
+}
