@@ -55,7 +55,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, streams: &http.Client{Transport: c.Transport}}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport)}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}
@@ -69,7 +69,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if e.documents, err = newCache[*document](c.Documents, m.lookups, "documents"); err != nil {
 		return nil, err
 	}
-	if e.planner, err = newPlanner(ctx, graph, c, m); err != nil {
+	if e.planner, err = newPlanner(ctx, graph, e.upstream, c, m); err != nil {
 		return nil, err
 	}
 	e.resolver = resolve.New(ctx, resolve.ResolverOptions{
@@ -106,6 +106,11 @@ func (c Config) withDefaults() Config {
 
 // Schema returns the SDL of what callers may ask for: nothing @inaccessible, no federation machinery.
 func (e *Engine) Schema() string { return e.schema }
+
+// client follows no redirects: where subgraphs are is the supergraph's to say, and a signed request goes nowhere else.
+func client(t http.RoundTripper) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
 
 // planners bounds the planning done at once, so that a costly plan cannot take every core from operations already planned.
 func planners() int { return max(1, runtime.GOMAXPROCS(0)/2) }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/datasource/httpclient"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
+
+	"github.com/souk-shop/souk/gateway/upstream"
 )
 
 // A guard stands before a subgraph and turns whatever goes wrong there (refused, late, cut off, not 2xx, a panic of ours)
@@ -24,7 +26,7 @@ type guard struct {
 // Load asks the subgraph. It does not fail: a response without data is how it says that there is none.
 func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (data []byte, _ error) {
 	ctx, status := httpclient.InjectResponseContext(ctx)
-	data, err := g.load(ctx, headers, input)
+	data, err := g.load(upstream.Named(ctx, g.subgraph), headers, input)
 	switch {
 	case err != nil:
 	case status.StatusCode != 0 && (status.StatusCode < 200 || status.StatusCode > 299):

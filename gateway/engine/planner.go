@@ -29,7 +29,7 @@ type planner struct {
 	duration prometheus.Histogram
 }
 
-func newPlanner(ctx context.Context, graph *supergraph.Supergraph, c Config, m *metrics) (*planner, error) {
+func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *http.Client, c Config, m *metrics) (*planner, error) {
 	p := &planner{slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning}
 	var err error
 	if p.plans, err = newCache[*executable](c.Plans, m.lookups, "plans"); err != nil {
@@ -38,7 +38,7 @@ func newPlanner(ctx context.Context, graph *supergraph.Supergraph, c Config, m *
 	if p.schema, err = graph.RouterSchema(); err != nil {
 		return nil, fmt.Errorf("router schema: %w", err)
 	}
-	factory, err := graphql_datasource.NewFactory(ctx, &http.Client{Transport: c.Transport}, noStreams{})
+	factory, err := graphql_datasource.NewFactory(ctx, upstream, noStreams{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 
 	"github.com/souk-shop/souk/gateway/supergraph"
+	"github.com/souk-shop/souk/gateway/upstream"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -91,7 +92,7 @@ func (e *Engine) open(ctx context.Context, op *Operation) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openStream(ctx, e.streams, o.URL, body)
+	return openStream(upstream.Named(ctx, trigger.SourceName), e.upstream, o.URL, body)
 }
 
 // listen resolves each event of a stream: what other subgraphs know about it is fetched before it is passed on.

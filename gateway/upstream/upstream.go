@@ -1,0 +1,148 @@
+// Package upstream is the way from the gateway to subgraphs: every request is signed for its viewer, traced, measured,
+// answered within a deadline and by no more bytes than the gateway is ready to hold.
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/souk-shop/souk/internal/passport"
+)
+
+// Config is what a transport needs to know; zero fields take their defaults.
+type Config struct {
+	Key         passport.Key          // signs requests; without one they go unsigned, as to subgraphs that are not ours
+	Deadline    time.Duration         // of a request with its answer, and of a stream's beginning; 0 means 10 s
+	MaxResponse int64                 // bytes of an answer, unpacked; 0 means 16 MB
+	Idle        int                   // connections kept open to one subgraph; 0 means 256
+	Metrics     prometheus.Registerer // nil means none
+	Base        http.RoundTripper     // nil means real connections
+}
+
+// ErrTooLarge is why the reading of an answer stops at Config.MaxResponse.
+var ErrTooLarge = errors.New("the subgraph's answer is too large")
+
+type subgraph struct{}
+
+// Named returns a context whose requests go to this subgraph, for metrics and traces.
+func Named(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, subgraph{}, name)
+}
+
+func nameOf(r *http.Request) string {
+	if name, ok := r.Context().Value(subgraph{}).(string); ok {
+		return name
+	}
+	return r.URL.Host
+}
+
+// Transport carries requests to subgraphs. It is safe for concurrent use.
+type Transport struct {
+	next     http.RoundTripper
+	deadline time.Duration
+	most     int64
+	metrics  metrics
+}
+
+// New makes a transport.
+func New(c Config) (*Transport, error) {
+	if c.Deadline == 0 {
+		c.Deadline = 10 * time.Second
+	}
+	if c.MaxResponse == 0 {
+		c.MaxResponse = 16 << 20
+	}
+	if c.Base == nil {
+		c.Base = pool(c)
+	}
+	m, err := newMetrics(c.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	next := c.Base
+	if len(c.Key) > 0 {
+		next = c.Key.Sign(next)
+	}
+	next = otelhttp.NewTransport(next,
+		otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return "subgraph " + nameOf(r) }))
+	return &Transport{next: next, deadline: c.Deadline, most: c.MaxResponse, metrics: m}, nil
+}
+
+// pool keeps connections open: subgraphs are few, near and asked all the time.
+func pool(c Config) *http.Transport {
+	idle := c.Idle
+	if idle == 0 {
+		idle = 256
+	}
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 3 * time.Second,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: idle,
+		IdleConnTimeout:     90 * time.Second,
+	}
+}
+
+// RoundTrip sends a request. The deadline runs until the answer is read and closed; that of a stream ends with its headers.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	began, name := time.Now(), nameOf(r)
+	ctx, cancel := context.WithCancelCause(r.Context())
+	late := time.AfterFunc(t.deadline, func() { cancel(context.DeadlineExceeded) })
+	end := func(err error) {
+		late.Stop()
+		cancel(context.Canceled)
+		t.metrics.observe(name, outcome(err), time.Since(began))
+	}
+	sent := r.Clone(ctx)
+	streaming := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	if !streaming {
+		sent.Header.Set("Accept", "application/graphql-response+json, application/json;q=0.9")
+	}
+	sent.Header.Set("Content-Type", "application/json")
+	sent.Header.Del("Accept-Encoding") // net/http asks for gzip and unpacks it before we count
+
+	res, err := t.next.RoundTrip(sent)
+	if err == nil && res.Header.Get("Content-Encoding") != "" {
+		res.Body.Close()
+		err = fmt.Errorf("the subgraph answered in the encoding %q", res.Header.Get("Content-Encoding"))
+	}
+	if err != nil {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			err = context.DeadlineExceeded
+		}
+		end(err)
+		return nil, err
+	}
+	b := &body{ReadCloser: res.Body, ctx: ctx, most: t.most, end: end}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		b.failed = statusError(res.StatusCode)
+	}
+	if streaming && b.failed == nil {
+		late.Stop()
+		b.most = 0
+		t.metrics.streams.WithLabelValues(name).Inc()
+		b.end = func(err error) {
+			t.metrics.streams.WithLabelValues(name).Dec()
+			end(err)
+		}
+	} else if res.ContentLength > t.most {
+		b.Close()
+		return nil, ErrTooLarge
+	}
+	res.Body = b
+	return res, nil
+}
+
+type statusError int
+
+func (s statusError) Error() string { return fmt.Sprintf("status %d", int(s)) }
