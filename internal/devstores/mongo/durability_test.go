@@ -59,6 +59,7 @@ func TestAcknowledgedSurvivesSIGKILL(t *testing.T) {
 		mu           sync.Mutex
 		acknowledged = map[string]int32{}
 		enough       = make(chan struct{})
+		once         sync.Once
 		wg           sync.WaitGroup
 	)
 	for w := range writers {
@@ -73,8 +74,8 @@ func TestAcknowledgedSurvivesSIGKILL(t *testing.T) {
 				}
 				mu.Lock()
 				acknowledged[id]++
-				if len(acknowledged) == killAfter {
-					close(enough)
+				if len(acknowledged) >= killAfter {
+					once.Do(func() { close(enough) })
 				}
 				mu.Unlock()
 			}

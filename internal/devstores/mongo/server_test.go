@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -86,3 +87,7 @@ func wantCode(t testing.TB, err error, code int) {
 		t.Fatalf("got error %v, want code %d", err, code)
 	}
 }
+
+func words(s string) []string { return strings.Fields(s) }
+
+func join(words []string) string { return strings.Join(words, " ") }
