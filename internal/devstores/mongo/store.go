@@ -40,7 +40,7 @@ func openStore(ctx context.Context, dir string, log *slog.Logger) (*store, error
 		return nil, err
 	}
 	db, err := bbolt.Open(filepath.Join(dir, fileName), 0o600, &bbolt.Options{
-		Timeout: 3 * time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
+		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, fileName), err)
