@@ -1,0 +1,44 @@
+# souk: `make` alone prints this list.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help dev test check gen bench build deps deps-node
+
+SUBGRAPHS := $(notdir $(wildcard subgraphs/*))
+TOOL := go tool -modfile=tools.mod
+# Every test that wants PostgreSQL gets a database of its own from this one server.
+WITH_POSTGRES := go run ./internal/pgtest/withpg
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+dev: deps build ## run the whole shop at http://127.0.0.1:4000 with something to buy; Ctrl-C stops it
+	@bin/souk dev --demo --data tmp/dev
+
+test: deps deps-node ## run every test, with the race detector
+	@cd schema && node --test
+	@$(WITH_POSTGRES) go test -race -timeout 20m ./...
+
+check: deps-node ## what a review would find: stale generated code, formatting, vet, staticcheck, import rules
+	@scripts/fresh.sh $(SUBGRAPHS)
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	@go mod tidy -diff
+	@go vet ./...
+	@$(TOOL) staticcheck ./...
+	@go test -run TestArchitecture .
+	@echo 'check: fine'
+
+gen: deps-node ## write the supergraph, the SQL code and the GraphQL code anew
+	@scripts/generate.sh $(SUBGRAPHS)
+
+bench: deps build ## measure the shop and print a table; BENCH=--json for machines
+	@bin/souk bench $(BENCH)
+
+build: ## compile bin/souk
+	@go build -o bin/souk ./cmd/souk
+
+deps:
+	@scripts/deps.sh go postgres
+
+deps-node:
+	@scripts/deps.sh node
+	@test schema/node_modules/.package-lock.json -nt schema/package-lock.json 2>/dev/null || (cd schema && npm ci --silent --no-audit --no-fund)
