@@ -43,7 +43,7 @@ func setup(t *testing.T) (*pgxpool.Pool, *nats.Conn) {
 }
 
 // background runs work until the test ends, and returns what ends it sooner.
-func background(t *testing.T, work func(context.Context) error) (stop func()) {
+func background(t testing.TB, work func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -58,7 +58,7 @@ func background(t *testing.T, work func(context.Context) error) (stop func()) {
 	return stop
 }
 
-func record(t *testing.T, pool *pgxpool.Pool, numbers ...int) {
+func record(t testing.TB, pool *pgxpool.Pool, numbers ...int) {
 	t.Helper()
 	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
 		events := make([]outbox.Event, len(numbers))
