@@ -1,0 +1,224 @@
+package inventory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// A Status is where a reservation stands. All but Held are final.
+type Status string
+
+// The statuses of a reservation.
+const (
+	Held      Status = "HELD"
+	Committed Status = "COMMITTED"
+	Released  Status = "RELEASED"
+	Expired   Status = "EXPIRED"
+)
+
+// A Reservation is units held for an order until it is paid.
+type Reservation struct {
+	ID        string
+	Status    Status
+	OrderID   string
+	AccountID string
+	Lines     []Line
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Key returns the reservation's id.
+func (r Reservation) Key() string { return r.ID }
+
+// IsEntity lets other subgraphs refer to reservations.
+func (Reservation) IsEntity() {}
+
+// A Line is units of one variant held in one warehouse.
+type Line struct {
+	VariantID   string
+	WarehouseID string
+	Quantity    int
+}
+
+// A HoldRequest asks for units, for all of them or none. RequestHold makes one.
+type HoldRequest struct {
+	Once      Once
+	OrderID   string
+	AccountID string
+	Wanted    []Wanted // one per variant, by id
+	ExpiresAt time.Time
+}
+
+// Wanted is how many of a variant are asked for.
+type Wanted struct {
+	VariantID string
+	Quantity  int
+}
+
+// A HoldAnswer is the reservation or what is short, or else an error that concerns this request alone.
+type HoldAnswer struct {
+	Reply events.HoldReply
+	Err   error
+}
+
+const (
+	mostHeldLines = 250
+	mostHeldUnits = 10_000 // of a variant in one hold
+	longestHold   = 24 * time.Hour
+	longestKey    = 200
+)
+
+// The refusals of ending a hold.
+var (
+	ErrNoReservation = fault.New(fault.NotFound, "NOT_FOUND", "there is no such reservation").At("reservationId")
+	ErrHoldExpired   = fault.New(fault.Conflict, "HOLD_EXPIRED", "the hold has ended; its units are no longer kept")
+	ErrHoldCommitted = fault.New(fault.Conflict, "HOLD_COMMITTED", "the units are sold")
+)
+
+// RequestHold checks what another subgraph asks for, and sums the lines of each variant.
+func RequestHold(in events.HoldRequest) (HoldRequest, error) {
+	if err := checkKey(in.IdempotencyKey, "idempotencyKey"); err != nil {
+		return HoldRequest{}, err
+	}
+	if err := id.Check(id.Order, in.OrderID, "orderId"); err != nil {
+		return HoldRequest{}, err
+	}
+	if err := id.Check(id.Account, in.AccountID, "accountId"); err != nil {
+		return HoldRequest{}, err
+	}
+	if len(in.Lines) < 1 || len(in.Lines) > mostHeldLines {
+		return HoldRequest{}, invalid("a hold has 1 to %d lines", mostHeldLines).At("lines")
+	}
+	sum := map[string]int{}
+	for i, l := range in.Lines {
+		if err := id.Check(id.Variant, l.VariantID, "lines", strconv.Itoa(i), "variantId"); err != nil {
+			return HoldRequest{}, err
+		}
+		if l.Quantity >= 1 && l.Quantity <= mostHeldUnits {
+			sum[l.VariantID] += l.Quantity
+		}
+		if l.Quantity < 1 || l.Quantity > mostHeldUnits || sum[l.VariantID] > mostHeldUnits {
+			return HoldRequest{}, invalid("a hold has 1 to %d units of a variant", mostHeldUnits).At("lines", strconv.Itoa(i), "quantity")
+		}
+	}
+	r := HoldRequest{OrderID: in.OrderID, AccountID: in.AccountID, ExpiresAt: in.ExpiresAt.UTC().Truncate(time.Microsecond)}
+	for _, v := range slices.Sorted(maps.Keys(sum)) {
+		r.Wanted = append(r.Wanted, Wanted{v, sum[v]})
+	}
+	// Without the expiry: whoever asks again after a crash may have reckoned it anew, and wants the hold there is.
+	r.Once = once("hold", in.IdempotencyKey, r.OrderID, r.AccountID, r.Wanted)
+	return r, nil
+}
+
+// timely refuses a hold that would have ended already, or would last for days.
+func (r HoldRequest) timely(now time.Time) error {
+	if !r.ExpiresAt.After(now) || r.ExpiresAt.After(now.Add(longestHold)) {
+		return invalid("a hold ends within 24 hours, and not before it begins").At("expiresAt")
+	}
+	return nil
+}
+
+// Hold takes units out of what can be had until they are committed, released or the time is up. Being short of some is
+// an answer, not an error.
+func (inv *Inventory) Hold(ctx context.Context, in events.HoldRequest) (events.HoldReply, error) {
+	r, err := RequestHold(in)
+	if err != nil {
+		return events.HoldReply{}, err
+	}
+	answers, err := inv.store.Hold(ctx, []HoldRequest{r}, inv.clock.Now())
+	if err != nil {
+		return events.HoldReply{}, err
+	}
+	return answers[0].Reply, answers[0].Err
+}
+
+// Commit turns a hold into a sale.
+func (inv *Inventory) Commit(ctx context.Context, in events.ReservationRequest) (events.ReservationReply, error) {
+	status, err := inv.end(ctx, in, Committed)
+	if err == nil && status != Committed {
+		err = ErrHoldExpired
+	}
+	return events.ReservationReply{Status: string(status)}, err
+}
+
+// Release gives held units back before their time is up.
+func (inv *Inventory) Release(ctx context.Context, in events.ReservationRequest) (events.ReservationReply, error) {
+	status, err := inv.end(ctx, in, Released)
+	if err == nil && status == Committed {
+		err = ErrHoldCommitted
+	}
+	return events.ReservationReply{Status: string(status)}, err
+}
+
+func (inv *Inventory) end(ctx context.Context, in events.ReservationRequest, to Status) (Status, error) {
+	if err := id.Check(id.Reservation, in.ReservationID, "reservationId"); err != nil {
+		return "", err
+	}
+	return inv.store.End(ctx, in.ReservationID, to, inv.clock.Now())
+}
+
+// Reservations finds the reservations that are the viewer's business: their own, or any for staff.
+func (inv *Inventory) Reservations(ctx context.Context, who viewer.Viewer, ids []string) ([]Reservation, error) {
+	found, err := inv.store.ReservationsByID(ctx, ids)
+	return slices.DeleteFunc(found, func(r Reservation) bool { return !who.Is(r.AccountID) && !who.Staff() }), err
+}
+
+const (
+	sweepLot  = 100
+	sweepPoll = time.Second
+)
+
+// Sweep gives the units of holds back whose time is up, until the context ends. Any number may sweep at once, each hold
+// ends once. What fails is reported and tried again.
+func (inv *Inventory) Sweep(ctx context.Context, report func(error)) error {
+	for {
+		wait, err := inv.sweep(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			report(err)
+			wait = sweepPoll
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// sweep ends what is due and returns how long nothing will be, at most a second: a hold made meanwhile, elsewhere, may be short.
+func (inv *Inventory) sweep(ctx context.Context) (time.Duration, error) {
+	for {
+		n, err := inv.store.Expire(ctx, inv.clock.Now(), sweepLot)
+		if err != nil {
+			return 0, err
+		}
+		if n < sweepLot {
+			break
+		}
+	}
+	next, any, err := inv.store.NextExpiry(ctx)
+	if err != nil || !any {
+		return sweepPoll, err
+	}
+	// Not at once even when one is due: then somebody else is at it.
+	return min(max(next.Sub(inv.clock.Now()), sweepPoll/20), sweepPoll), nil
+}
+
+func checkKey(key string, field ...string) error {
+	if key == "" || len(key) > longestKey {
+		return invalid("an idempotency key has 1 to %d characters", longestKey).At(field...)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/subgraphs/inventory"
+	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
+)
+
+// Hold tries every request, each for itself, in one transaction of two trips.
+func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, err error) {
+	var variants []string
+	var keys []inventory.Once
+	for _, r := range requests {
+		keys = append(keys, r.Once)
+		for _, w := range r.Wanted {
+			variants = append(variants, w.VariantID)
+		}
+	}
+	err = s.again(ctx, func(p *pipeline) error {
+		t, err := take(ctx, p, variants, at, keys...)
+		if err != nil {
+			return err
+		}
+		answers = make([]inventory.HoldAnswer, len(requests))
+		var made []inventory.Reservation
+		for i, r := range requests {
+			res, err := t.hold(r, &answers[i])
+			if err != nil {
+				return err
+			}
+			if res != nil {
+				made = append(made, *res)
+			}
+		}
+		if err := t.add(ctx, made); err != nil {
+			return err
+		}
+		return t.save(ctx)
+	})
+	return answers, err
+}
+
+// hold tries one request. A new reservation is returned; the error is one that fails all requests.
+func (t *turn) hold(r inventory.HoldRequest, a *inventory.HoldAnswer) (*inventory.Reservation, error) {
+	before, err := t.before(r.Once)
+	if err != nil {
+		a.Err = inventory.ErrKeyReused.At("idempotencyKey")
+		return nil, nil
+	}
+	if before != nil {
+		return nil, json.Unmarshal(before, &a.Reply)
+	}
+	res, short, err := t.shelf.Hold(r)
+	if err != nil {
+		a.Err = err
+		return nil, nil
+	}
+	a.Reply = events.HoldReply{Short: short}
+	if res != nil {
+		a.Reply.ReservationID = res.ID
+	}
+	return res, t.remember(r.Once, a.Reply)
+}
+
+// add queues new reservations.
+func (t *turn) add(ctx context.Context, made []inventory.Reservation) error {
+	if len(made) == 0 {
+		return nil
+	}
+	rs := db.AddReservationsParams{At: t.at}
+	var ls db.AddReservationLinesParams
+	for _, r := range made {
+		rs.Ids, rs.OrderIds = append(rs.Ids, r.ID), append(rs.OrderIds, r.OrderID)
+		rs.AccountIds, rs.ExpiresAt = append(rs.AccountIds, r.AccountID), append(rs.ExpiresAt, r.ExpiresAt)
+		for _, l := range r.Lines {
+			ls.ReservationIds, ls.VariantIds = append(ls.ReservationIds, r.ID), append(ls.VariantIds, l.VariantID)
+			ls.WarehouseIds, ls.Quantities = append(ls.WarehouseIds, l.WarehouseID), append(ls.Quantities, int32(l.Quantity))
+		}
+	}
+	q := db.New(t)
+	if err := q.AddReservations(ctx, rs); err != nil {
+		return err
+	}
+	return q.AddReservationLines(ctx, ls)
+}
+
+// How holds end: the row that changes from HELD decides who of many has ended it. A hold whose time is up can no longer
+// be committed, whether or not somebody swept it already.
+const (
+	endOne = `
+		WITH ended AS (
+		    UPDATE reservations SET status = $2, updated_at = $3
+		    WHERE id = $1 AND status = 'HELD' AND ($2 <> 'COMMITTED' OR expires_at > $3)
+		    RETURNING id, order_id)
+		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
+	endDue = `
+		WITH ended AS (
+		    UPDATE reservations SET status = 'EXPIRED', updated_at = $1
+		    WHERE id IN (SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		    RETURNING id, order_id)
+		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
+)
+
+// End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
+func (s *Store) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (is inventory.Status, err error) {
+	err = s.again(ctx, func(p *pipeline) error {
+		ended, err := end(ctx, p, to, at, endOne, reservationID, to, at)
+		is = to
+		if err != nil || ended > 0 {
+			return err
+		}
+		is = ""
+		p.collect(`SELECT status FROM reservations WHERE id = $1`, reservationID)(func(row pgx.Rows) error { return row.Scan(&is) })
+		return p.send(ctx)
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case is == "":
+		return "", inventory.ErrNoReservation
+	case is == inventory.Held: // too late to commit, though nobody swept it yet
+		is = inventory.Expired
+	}
+	return is, nil
+}
+
+// Expire ends up to most holds whose time is up, and returns how many.
+func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err error) {
+	err = s.again(ctx, func(p *pipeline) error {
+		n, err = end(ctx, p, inventory.Expired, at, endDue, at, most)
+		return err
+	})
+	return n, err
+}
+
+// end runs a statement that ends reservations, and does with their units what the status says. It returns how many ended.
+func end(ctx context.Context, p *pipeline, to inventory.Status, at time.Time, sql string, args ...any) (int, error) {
+	ended := map[string]*inventory.Reservation{}
+	variants := map[string]struct{}{}
+	p.collect(sql, args...)(func(row pgx.Rows) error {
+		var id, orderID string
+		var l inventory.Line
+		err := row.Scan(&id, &orderID, &l.VariantID, &l.WarehouseID, &l.Quantity)
+		if ended[id] == nil {
+			ended[id] = &inventory.Reservation{ID: id, OrderID: orderID, Status: to}
+		}
+		ended[id].Lines = append(ended[id].Lines, l)
+		variants[l.VariantID] = struct{}{}
+		return err
+	})
+	if err := p.send(ctx); err != nil || len(ended) == 0 {
+		return 0, err
+	}
+	t, err := take(ctx, p, slices.Collect(maps.Keys(variants)), at)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range ended {
+		if err := t.shelf.End(*r); err != nil {
+			return 0, err
+		}
+	}
+	return len(ended), t.save(ctx)
+}

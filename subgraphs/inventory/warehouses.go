@@ -1,0 +1,121 @@
+package inventory
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/page"
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// A Warehouse is where stock is kept.
+type Warehouse struct {
+	ID        string
+	Code      string // short and unique, for labels
+	Name      string
+	Pincode   string
+	Country   string // ISO 3166-1 alpha-2
+	Latitude  float64
+	Longitude float64
+	Version   int // rises with every change
+}
+
+// Key returns the warehouse's id.
+func (w Warehouse) Key() string { return w.ID }
+
+// IsEntity lets other subgraphs refer to warehouses.
+func (Warehouse) IsEntity() {}
+
+// Saved returns the event that tells of the warehouse.
+func (w Warehouse) Saved() events.WarehouseSaved {
+	return events.WarehouseSaved{
+		WarehouseID: w.ID, Version: w.Version, Code: w.Code, Name: w.Name, Pincode: w.Pincode, Country: w.Country,
+		Latitude: w.Latitude, Longitude: w.Longitude,
+	}
+}
+
+var (
+	warehouseCode = regexp.MustCompile(`^[A-Z0-9-]{2,16}$`)
+	pincode       = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9 -]{0,8}[A-Za-z0-9])?$`)
+)
+
+// SaveWarehouse opens a warehouse, or changes the one with its code. For staff.
+func (inv *Inventory) SaveWarehouse(ctx context.Context, who viewer.Viewer, w Warehouse) (Warehouse, error) {
+	w.Name, w.Pincode = strings.TrimSpace(w.Name), strings.TrimSpace(w.Pincode)
+	switch {
+	case !who.Staff():
+		return Warehouse{}, fault.New(fault.Forbidden, "FORBIDDEN", "staff only")
+	case !warehouseCode.MatchString(w.Code):
+		return Warehouse{}, invalid("a code is 2 to 16 capital letters, digits and dashes").At("input", "code")
+	case w.Name == "" || utf8.RuneCountInString(w.Name) > 120:
+		return Warehouse{}, invalid("a name has 1 to 120 characters").At("input", "name")
+	case !pincode.MatchString(w.Pincode):
+		return Warehouse{}, invalid("a postal code has 1 to 10 letters, digits, spaces and dashes").At("input", "pincode")
+	case !(w.Latitude >= -90 && w.Latitude <= 90): // refuses NaN too
+		return Warehouse{}, invalid("a latitude is -90 to 90 degrees").At("input", "latitude")
+	case !(w.Longitude >= -180 && w.Longitude <= 180):
+		return Warehouse{}, invalid("a longitude is -180 to 180 degrees").At("input", "longitude")
+	}
+	w.ID = id.New(id.Warehouse)
+	return inv.store.SaveWarehouse(ctx, w, inv.clock.Now())
+}
+
+// Warehouses lists where stock is kept, by code.
+func (inv *Inventory) Warehouses(ctx context.Context) ([]Warehouse, error) {
+	return inv.store.Warehouses(ctx)
+}
+
+// WarehousesByID finds warehouses.
+func (inv *Inventory) WarehousesByID(ctx context.Context, ids []string) ([]Warehouse, error) {
+	return inv.store.WarehousesByID(ctx, ids)
+}
+
+// A LevelPage is one page of what a warehouse keeps.
+type LevelPage struct {
+	Levels []Level
+	Info   page.Info
+}
+
+// A LevelsQuery asks for the page of every warehouse's levels behind the same cursor.
+type LevelsQuery struct {
+	First int
+	After string // a cursor, or "" for the first page
+}
+
+type levelCursor struct {
+	VariantID string `json:"v"`
+}
+
+// LevelsIn returns a page of what each warehouse keeps: everything for staff, their own goods for sellers.
+func (inv *Inventory) LevelsIn(ctx context.Context, who viewer.Viewer, warehouseIDs []string, q LevelsQuery) (map[string]LevelPage, error) {
+	seller := who.SellerID
+	switch {
+	case who.Staff():
+		seller = ""
+	case seller == "":
+		return nil, fault.New(fault.Forbidden, "FORBIDDEN", "sellers and staff only")
+	}
+	var cursor *string
+	var after levelCursor
+	if q.After != "" {
+		cursor = &q.After
+	}
+	if err := page.Decode(cursor, &after); err != nil {
+		return nil, err
+	}
+	found, err := inv.store.LevelsIn(ctx, warehouseIDs, seller, after.VariantID, q.First+1)
+	if err != nil {
+		return nil, err
+	}
+	pages := make(map[string]LevelPage, len(warehouseIDs))
+	for _, w := range warehouseIDs {
+		levels, info := page.Cut(found[w], q.First, cursor, func(l Level) string { return page.Encode(levelCursor{l.VariantID}) })
+		pages[w] = LevelPage{levels, info}
+	}
+	return pages, nil
+}
