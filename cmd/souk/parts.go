@@ -16,6 +16,8 @@ type part struct {
 
 // parts is the shop: every subgraph, and the gateway in front. Add a line, get a subgraph.
 var parts = []part{
+	{"accounts", startAccounts},
+	{"node", startNode},
 	{"orders", startOrders},
 	{"reviews", startReviews},
 }

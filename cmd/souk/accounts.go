@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/subgraphs/accounts"
+	"github.com/souk-shop/souk/subgraphs/accounts/argon2id"
+	"github.com/souk-shop/souk/subgraphs/accounts/graph"
+	"github.com/souk-shop/souk/subgraphs/accounts/nats"
+	"github.com/souk-shop/souk/subgraphs/accounts/postgres"
+	"github.com/souk-shop/souk/subgraphs/accounts/tokens"
+)
+
+func startAccounts(ctx context.Context, e *env) (*service, error) {
+	pool, err := e.postgres(ctx, "accounts", postgres.Migrations)
+	if err != nil {
+		return nil, err
+	}
+	_, js, err := e.nats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store := postgres.NewStore(pool)
+	keys, err := tokens.Open(ctx, store, e.clock)
+	if err != nil {
+		return nil, err
+	}
+	a := accounts.New(store, argon2id.New(argon2id.Recommended), keys, e.clock)
+	served := http.NewServeMux()
+	served.Handle("GET "+tokens.Path, keys) // public keys are for everybody
+	served.Handle("/", e.mount(graph.Handler(a, e.log), pool.Ping))
+	return &service{
+		handler: served,
+		calls:   nats.Calls(a),
+		work: []func(context.Context) error{
+			outbox.Relay(pool, js, e.log),
+			e.everyMinute("accounts", keys.Turn, a.ForgetSessions),
+		},
+	}, nil
+}
+
+// everyMinute does chores until ctx ends. One that fails is logged, and comes again a minute later.
+func (e *env) everyMinute(part string, chores ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			var errs []error
+			for _, chore := range chores {
+				errs = append(errs, chore(ctx))
+			}
+			if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+				e.log.Error("chores", "part", part, "error", err)
+			}
+		}
+	}
+}
