@@ -8,6 +8,7 @@ import (
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/viewer"
 )
 
 // Stock is the units of a variant over all warehouses at a moment. The zero value with a VariantID is a variant nobody stocked.
@@ -128,8 +129,8 @@ type Reader interface {
 	WarehousesByID(ctx context.Context, ids []string) ([]Warehouse, error)
 	Warehouses(ctx context.Context) ([]Warehouse, error)
 	ReservationsByID(ctx context.Context, ids []string) ([]Reservation, error)
-	// InStock tells which products have a variant that can be had.
-	InStock(ctx context.Context, productIDs []string) (map[string]bool, error)
+	// InStock returns those of the products that have a variant which can be had.
+	InStock(ctx context.Context, productIDs []string) ([]string, error)
 	// LevelsIn lists up to first levels of each warehouse by variant, behind a variant; those of one seller's goods, or all for "".
 	LevelsIn(ctx context.Context, warehouseIDs []string, sellerID string, after string, first int) (map[string][]Level, error)
 	// Movements lists up to first rows of a variant's ledger behind a seq.
@@ -201,13 +202,41 @@ func (inv *Inventory) StockOf(ctx context.Context, variantIDs []string) ([]Stock
 	return all, nil
 }
 
-// LevelsOf returns the levels of variants in all warehouses that ever had them. Who may see them is for Mine to say.
-func (inv *Inventory) LevelsOf(ctx context.Context, variantIDs []string) (map[string][]Level, error) {
-	return inv.store.LevelsOf(ctx, variantIDs)
+// LevelsOf returns the levels of those variants that are the viewer's to see into, in all warehouses that ever had them.
+func (inv *Inventory) LevelsOf(ctx context.Context, who viewer.Viewer, variantIDs []string) (map[string][]Level, error) {
+	mine, err := inv.Mine(ctx, who, variantIDs)
+	if err != nil {
+		return nil, err
+	}
+	found, err := inv.store.LevelsOf(ctx, variantIDs)
+	if err != nil {
+		return nil, err
+	}
+	visible := make(map[string][]Level, len(mine))
+	for v, isMine := range mine {
+		if isMine {
+			visible[v] = append([]Level{}, found[v]...) // not nil: none is not the same as none of your business
+		}
+	}
+	return visible, nil
 }
 
-// InStock tells which products have a variant that can be had.
-func (inv *Inventory) InStock(ctx context.Context, productIDs []string) (map[string]bool, error) {
+// StockedIn returns in which warehouses the variants can be had.
+func (inv *Inventory) StockedIn(ctx context.Context, variantIDs []string) (map[string][]string, error) {
+	found, err := inv.store.LevelsOf(ctx, variantIDs)
+	stocked := make(map[string][]string, len(found))
+	for v, levels := range found {
+		for _, l := range levels {
+			if l.Available() > 0 {
+				stocked[v] = append(stocked[v], l.WarehouseID)
+			}
+		}
+	}
+	return stocked, err
+}
+
+// InStock returns those of the products that have a variant which can be had.
+func (inv *Inventory) InStock(ctx context.Context, productIDs []string) ([]string, error) {
 	return inv.store.InStock(ctx, productIDs)
 }
 

@@ -75,24 +75,30 @@ func (inv *Inventory) WarehousesByID(ctx context.Context, ids []string) ([]Wareh
 	return inv.store.WarehousesByID(ctx, ids)
 }
 
-// A LevelPage is one page of what a warehouse keeps.
+// A LevelsQuery asks for a page of what a warehouse keeps.
+type LevelsQuery struct {
+	WarehouseID string
+	First       int
+	After       string // a cursor, or "" for the first page
+}
+
+// A LevelPage is the answer to such a query.
 type LevelPage struct {
+	Query  LevelsQuery
 	Levels []Level
 	Info   page.Info
 }
 
-// A LevelsQuery asks for the page of every warehouse's levels behind the same cursor.
-type LevelsQuery struct {
-	First int
-	After string // a cursor, or "" for the first page
-}
+// Key returns what was asked.
+func (p LevelPage) Key() LevelsQuery { return p.Query }
 
 type levelCursor struct {
 	VariantID string `json:"v"`
 }
 
-// LevelsIn returns a page of what each warehouse keeps: everything for staff, their own goods for sellers.
-func (inv *Inventory) LevelsIn(ctx context.Context, who viewer.Viewer, warehouseIDs []string, q LevelsQuery) (map[string]LevelPage, error) {
+// LevelsIn answers with everything for staff, with their own goods for sellers. Queries that differ in the warehouse
+// alone are one question to the store.
+func (inv *Inventory) LevelsIn(ctx context.Context, who viewer.Viewer, queries []LevelsQuery) ([]LevelPage, error) {
 	seller := who.SellerID
 	switch {
 	case who.Staff():
@@ -100,22 +106,30 @@ func (inv *Inventory) LevelsIn(ctx context.Context, who viewer.Viewer, warehouse
 	case seller == "":
 		return nil, fault.New(fault.Forbidden, "FORBIDDEN", "sellers and staff only")
 	}
-	var cursor *string
-	var after levelCursor
-	if q.After != "" {
-		cursor = &q.After
+	alike := map[LevelsQuery][]string{}
+	for _, q := range queries {
+		key := LevelsQuery{First: q.First, After: q.After}
+		alike[key] = append(alike[key], q.WarehouseID)
 	}
-	if err := page.Decode(cursor, &after); err != nil {
-		return nil, err
-	}
-	found, err := inv.store.LevelsIn(ctx, warehouseIDs, seller, after.VariantID, q.First+1)
-	if err != nil {
-		return nil, err
-	}
-	pages := make(map[string]LevelPage, len(warehouseIDs))
-	for _, w := range warehouseIDs {
-		levels, info := page.Cut(found[w], q.First, cursor, func(l Level) string { return page.Encode(levelCursor{l.VariantID}) })
-		pages[w] = LevelPage{levels, info}
+	var pages []LevelPage
+	for q, warehouses := range alike {
+		var cursor *string
+		if q.After != "" {
+			cursor = &q.After
+		}
+		var after levelCursor
+		if err := page.Decode(cursor, &after); err != nil {
+			return nil, err
+		}
+		found, err := inv.store.LevelsIn(ctx, warehouses, seller, after.VariantID, q.First+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range warehouses {
+			levels, info := page.Cut(found[w], q.First, cursor, func(l Level) string { return page.Encode(levelCursor{l.VariantID}) })
+			q.WarehouseID = w
+			pages = append(pages, LevelPage{q, levels, info})
+		}
 	}
 	return pages, nil
 }

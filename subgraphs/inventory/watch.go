@@ -28,7 +28,7 @@ const (
 
 // Watch returns the stock of the variants now and then as it changes, until the context ends: of each variant at most
 // five updates a second, with rising seq, the last of them exact. Who is slow to take them misses those in between.
-func (inv *Inventory) Watch(ctx context.Context, variantIDs []string) (<-chan Update, error) {
+func (inv *Inventory) Watch(ctx context.Context, variantIDs []string) (<-chan *Update, error) {
 	if len(variantIDs) < 1 || len(variantIDs) > mostWatched {
 		return nil, invalid("watch 1 to %d variants", mostWatched).At("variantIds")
 	}
@@ -47,7 +47,7 @@ func (inv *Inventory) Watch(ctx context.Context, variantIDs []string) (<-chan Up
 	for _, s := range now {
 		w.tell(Update{VariantID: s.VariantID, Available: s.Available(), Seq: s.Seq, AsOf: s.AsOf})
 	}
-	out := make(chan Update)
+	out := make(chan *Update)
 	go func() {
 		defer close(out)
 		defer leave()
@@ -158,7 +158,7 @@ type sent struct {
 }
 
 // run hands out news when its time has come.
-func (w *watcher) run(ctx context.Context, out chan<- Update) {
+func (w *watcher) run(ctx context.Context, out chan<- *Update) {
 	last := map[string]sent{}
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
@@ -180,7 +180,7 @@ func (w *watcher) run(ctx context.Context, out chan<- Update) {
 			select {
 			case <-ctx.Done():
 				return
-			case out <- *u:
+			case out <- u:
 				last[u.VariantID] = sent{u.Seq, time.Now()}
 			}
 		}

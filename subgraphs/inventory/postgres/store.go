@@ -44,14 +44,9 @@ func (s *Store) LevelsOf(ctx context.Context, variantIDs []string) (map[string][
 	return group(rows, level, func(l inventory.Level) string { return l.VariantID }), err
 }
 
-// InStock tells which products have a variant that can be had.
-func (s *Store) InStock(ctx context.Context, productIDs []string) (map[string]bool, error) {
-	ids, err := s.q.InStock(ctx, productIDs)
-	has := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		has[id] = true
-	}
-	return has, err
+// InStock returns those of the products that have a variant which can be had.
+func (s *Store) InStock(ctx context.Context, productIDs []string) ([]string, error) {
+	return s.q.InStock(ctx, productIDs)
 }
 
 // LevelsIn lists the levels of each warehouse behind a variant.

@@ -42,6 +42,10 @@ type shop struct {
 
 func setup(t *testing.T, options ...pgtest.Option) *shop {
 	t.Parallel()
+	return open(t, options...)
+}
+
+func open(t testing.TB, options ...pgtest.Option) *shop {
 	s := &shop{t: t, pool: pgtest.New(t, postgres.Migrations, options...), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))}
 	s.store = postgres.NewStore(s.pool)
 	s.inv = inventory.New(s.store, sellsAll{}, s.clock)

@@ -1,0 +1,101 @@
+// Package nats lets the inventory hear of goods, answer the other subgraphs and tell who watches.
+package nats
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/call"
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/subgraphs/inventory"
+	"github.com/souk-shop/souk/subgraphs/inventory/postgres"
+)
+
+// Calls are what the inventory answers.
+func Calls(inv *inventory.Inventory) []call.Endpoint {
+	return []call.Endpoint{
+		events.Availability.Handle(inv.Availability),
+		events.HoldStock.Handle(inv.Hold),
+		events.CommitStock.Handle(inv.Commit),
+		events.ReleaseStock.Handle(inv.Release),
+	}
+}
+
+// Goods notes whose goods are whose, as the catalogue tells.
+func Goods(pool *pgxpool.Pool, js jetstream.JetStream, log *slog.Logger) func(context.Context) error {
+	consumer := outbox.Consumer{Name: "inventory-goods", Subjects: []string{events.SubjectProductSaved}}
+	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
+		product, err := outbox.Decode[events.ProductSaved](e)
+		if err != nil {
+			return err
+		}
+		return postgres.SaveItems(ctx, tx, product)
+	}, log)
+}
+
+// A Catalog asks the catalogue. It is an inventory.Catalog.
+type Catalog struct{ By call.Carrier }
+
+// Items finds what is known of variants.
+func (c Catalog) Items(ctx context.Context, variantIDs []string) ([]inventory.Item, error) {
+	reply, err := events.VariantsByID.Do(ctx, c.By, events.VariantsRequest{IDs: variantIDs})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]inventory.Item, len(reply.Variants))
+	for i, v := range reply.Variants {
+		items[i] = inventory.Item{VariantID: v.ID, ProductID: v.ProductID, SellerID: v.SellerID, SKU: v.SKU}
+	}
+	return items, nil
+}
+
+const lookAgain = time.Minute // so that a change that was not told is seen in the end
+
+// Watch passes on to those who watch stock what any process has changed, until the context ends. What was missed while
+// the connection was lost is read from the store.
+func Watch(nc *nats.Conn, inv *inventory.Inventory, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		connected := nc.StatusChanged(nats.CONNECTED)
+		defer nc.RemoveStatusListener(connected)
+		stop, err := outbox.Listen(nc, []string{events.SubjectStockChanged}, func(e outbox.Received) {
+			if !inv.Watched() {
+				return
+			}
+			changed, err := outbox.Decode[events.StockChanged](e)
+			if err != nil {
+				log.Error("inventory: event", "error", err)
+				return
+			}
+			inv.Told(changed)
+		})
+		if err != nil {
+			return err
+		}
+		defer stop()
+		tick, again := time.NewTicker(lookAgain), connected
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case _, open := <-again:
+				if !open { // with the connection
+					again = nil
+					continue
+				}
+				nc.FlushTimeout(time.Second) // then the server listens for us again
+			case <-tick.C:
+			}
+			if err := inv.Refresh(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("inventory: watched stock cannot be read", "error", err)
+			}
+		}
+	}
+}
