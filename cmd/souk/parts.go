@@ -17,6 +17,7 @@ type part struct {
 // parts is the shop: every subgraph, and the gateway in front. Add a line, get a subgraph.
 var parts = []part{
 	{"accounts", startAccounts},
+	{"cart", startCart},
 	{"node", startNode},
 	{"orders", startOrders},
 	{"reviews", startReviews},

@@ -1,0 +1,241 @@
+// Package postgres keeps the carts in PostgreSQL.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/subgraphs/cart"
+	"github.com/souk-shop/souk/subgraphs/cart/postgres/internal/db"
+)
+
+// Migrations make the schema.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
+
+// A Store is the carts' tables.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+}
+
+var _ cart.Store = (*Store)(nil)
+
+// NewStore returns the store behind a pool whose schema is migrated.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+
+// CartsByID finds carts, with their lines, by id.
+func (s *Store) CartsByID(ctx context.Context, ids []string) ([]cart.Cart, error) {
+	rows, err := s.q.CartsByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	return withLines(ctx, s.q, rows)
+}
+
+// CartsOfAccounts finds the one open cart of each account.
+func (s *Store) CartsOfAccounts(ctx context.Context, accountIDs []string) ([]cart.Cart, error) {
+	rows, err := s.q.CartsOfAccounts(ctx, accountIDs)
+	if err != nil {
+		return nil, err
+	}
+	return withLines(ctx, s.q, rows)
+}
+
+// CartsOfLines finds the carts that these lines belong to.
+func (s *Store) CartsOfLines(ctx context.Context, lineIDs []string) ([]cart.Cart, error) {
+	ids, err := s.q.CartIDsOfLines(ctx, lineIDs)
+	if err != nil {
+		return nil, err
+	}
+	return s.CartsByID(ctx, ids)
+}
+
+// Create saves a new cart. The unique constraint decides between two first carts of one account: the second becomes a change of the first.
+func (s *Store) Create(ctx context.Context, c cart.Cart, rule func(*cart.Cart) error) (created cart.Cart, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		account := optional(c.AccountID)
+		if _, err := q.InsertCart(ctx, db.InsertCartParams{ID: c.ID, AccountID: account, UpdatedAt: time.Now(), ExpiresAt: time.Now()}); err != nil {
+			return err
+		}
+		found, err := lock(ctx, q, account, c.ID)
+		if err != nil {
+			return err
+		}
+		created, err = s.change(ctx, q, found[0], rule)
+		return err
+	})
+	return created, err
+}
+
+// Change locks the cart, runs the rule and saves its lines and the next version.
+func (s *Store) Change(ctx context.Context, id string, rule func(*cart.Cart) error) (changed cart.Cart, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		found, err := lock(ctx, q, nil, id)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return cart.ErrNoCart
+		}
+		changed, err = s.change(ctx, q, found[0], rule)
+		return err
+	})
+	return changed, err
+}
+
+// Claim locks a guest's cart and the account's own, runs the rule on both and saves them.
+func (s *Store) Claim(ctx context.Context, guestID, accountID string, rule func(guest, own *cart.Cart) error) (claimed cart.Cart, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		found, err := lock(ctx, q, &accountID, guestID)
+		if err != nil {
+			return err
+		}
+		var guest, own *cart.Cart
+		for i := range found {
+			if found[i].ID == guestID {
+				guest = &found[i]
+			}
+			if found[i].AccountID == accountID {
+				own = &found[i]
+			}
+		}
+		if guest == nil {
+			return cart.ErrNoGuest
+		}
+		before := slices.Clone(found)
+		for i := range found { // the rule may change lines where they are
+			found[i].Lines = slices.Clone(found[i].Lines)
+		}
+		if err := rule(guest, own); err != nil {
+			return err
+		}
+		for i := range found {
+			if found[i], err = s.save(ctx, q, before[i], found[i]); err != nil {
+				return err
+			}
+			if found[i].AccountID == accountID {
+				claimed = found[i]
+			}
+		}
+		return nil
+	})
+	return claimed, err
+}
+
+// TakeOrdered takes what was ordered out of its cart, once an order, in the transaction that hears of it.
+func (s *Store) TakeOrdered(ctx context.Context, tx pgx.Tx, orderID, cartID string, units map[string]int) error {
+	q := s.q.WithTx(tx)
+	first, err := q.NoteOrdered(ctx, orderID)
+	if err != nil || first == 0 {
+		return err
+	}
+	found, err := lock(ctx, q, nil, cartID)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	_, err = s.change(ctx, q, found[0], func(c *cart.Cart) error { c.Ordered(units); return nil })
+	return err
+}
+
+// Sweep throws carts away that nobody touched for long, and returns how many.
+func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
+	n, err := s.q.DeleteExpired(ctx, now)
+	return int(n), err
+}
+
+func lock(ctx context.Context, q *db.Queries, account *string, ids ...string) ([]cart.Cart, error) {
+	rows, err := q.LockCarts(ctx, db.LockCartsParams{Ids: ids, AccountID: account})
+	if err != nil {
+		return nil, err
+	}
+	return withLines(ctx, q, rows)
+}
+
+func (s *Store) change(ctx context.Context, q *db.Queries, c cart.Cart, rule func(*cart.Cart) error) (cart.Cart, error) {
+	before := c
+	c.Lines = slices.Clone(c.Lines)
+	if err := rule(&c); err != nil {
+		return c, err
+	}
+	return s.save(ctx, q, before, c)
+}
+
+// save writes a locked cart with its next version, unless nothing changed.
+func (s *Store) save(ctx context.Context, q *db.Queries, before, c cart.Cart) (cart.Cart, error) {
+	if reflect.DeepEqual(before, c) {
+		return c, nil
+	}
+	c.Version++
+	if err := q.UpdateCart(ctx, db.UpdateCartParams{
+		ID: c.ID, Version: int32(c.Version), AccountID: optional(c.AccountID), MergedInto: optional(c.MergedInto), UpdatedAt: c.UpdatedAt, ExpiresAt: c.ExpiresAt,
+	}); err != nil {
+		return c, err
+	}
+	if slices.Equal(before.Lines, c.Lines) {
+		return c, nil
+	}
+	if err := q.DeleteLines(ctx, c.ID); err != nil {
+		return c, err
+	}
+	rows := make([]db.InsertLinesParams, len(c.Lines))
+	for i, l := range c.Lines {
+		rows[i] = db.InsertLinesParams{
+			ID: l.ID, CartID: c.ID, Position: int32(i), VariantID: l.VariantID, Quantity: int32(l.Quantity),
+			AddedAmount: l.Added.Amount, AddedCurrency: l.Added.Currency,
+		}
+	}
+	_, err := q.InsertLines(ctx, rows)
+	return c, err
+}
+
+func withLines(ctx context.Context, q *db.Queries, rows []db.Cart) ([]cart.Cart, error) {
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	lines, err := q.LinesOf(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string][]cart.Line, len(rows))
+	for _, l := range lines {
+		of[l.CartID] = append(of[l.CartID], cart.Line{
+			ID: l.ID, CartID: l.CartID, VariantID: l.VariantID, Quantity: int(l.Quantity),
+			Added: money.Money{Amount: l.AddedAmount, Currency: l.AddedCurrency},
+		})
+	}
+	out := make([]cart.Cart, len(rows))
+	for i, r := range rows {
+		out[i] = cart.Cart{
+			ID: r.ID, Version: int(r.Version), AccountID: text(r.AccountID), MergedInto: text(r.MergedInto), Lines: of[r.ID],
+			UpdatedAt: r.UpdatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(),
+		}
+	}
+	return out, nil
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
