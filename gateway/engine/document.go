@@ -15,10 +15,11 @@ import (
 // are worth: literals have become variables, names are canonical, and it has a plan.
 type document struct {
 	source    *source
-	operation *ast.Document     // normalised; read only
-	names     map[string]string // canonical variable name → the name in the request or of a literal
-	literals  map[string][]byte // values written in the document itself, as JSON
-	declared  []variable        // that the request may give
+	declared  *ast.Document     // the operation with the variables that a request may give
+	variables []variable        // those
+	names     map[string]string // of the plan's variables: canonical → as below
+	literals  map[string][]byte // values that the document itself gives, as JSON
+	templates map[string]*template
 	plan      *executable
 }
 
@@ -40,8 +41,13 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 		return nil, fromReport(report, CodeValidation)
 	}
 	d := &document{source: src}
-	clients := variableNames(&doc)
-	doc.Input.Variables = conditions.only(clients)
+	if err := d.readDeclared(&doc); err != nil {
+		return nil, err
+	}
+	if d.templates = lift(&doc, e.client, &report); report.HasErrors() {
+		return nil, fromReport(report, CodeInput)
+	}
+	doc.Input.Variables = []byte("{}")
 	if astnormalization.NewVariablesNormalizer().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
 		return nil, fromReport(report, CodeInput)
 	}
@@ -50,8 +56,7 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 		return nil, fromReport(report, CodeValidation)
 	}
 	doc.Input.Variables = nil
-	d.operation = &doc
-	if err := d.readVariables(clients, literals); err != nil {
+	if err := d.readLiterals(&doc, literals); err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer

@@ -44,7 +44,7 @@ type Engine struct {
 	documents  *cache[*document]
 	resolver   *resolve.Resolver
 	flights    flights
-	streams    *http.Client // to subgraphs, for subscriptions
+	upstream   *http.Client
 	introspect bool
 }
 

@@ -80,6 +80,9 @@ func (e *Engine) read(text, name string) (*source, error) {
 	if err := e.limits.Operation(&doc, ref); err != nil {
 		return nil, tooLarge(err)
 	}
+	if err := conflicts(&doc, e.client, ref); err != nil {
+		return nil, err
+	}
 	return &source{
 		text:       text,
 		name:       doc.OperationDefinitionNameString(ref),

@@ -3,12 +3,14 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/wundergraph/astjson"
-	"github.com/wundergraph/graphql-go-tools/v2/pkg/apollocompatibility"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astparser"
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/astprinter"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/variablesvalidation"
 )
 
@@ -85,18 +87,6 @@ func (s *source) decide(given *astjson.Value) (decision, error) {
 	return d, nil
 }
 
-// only returns, as JSON, the conditions that the operation still has among its variables.
-func (d decision) only(names []string) []byte {
-	kept := map[string]bool{}
-	for name, v := range d.values {
-		if slices.Contains(names, name) {
-			kept[name] = v
-		}
-	}
-	out, _ := json.Marshal(kept)
-	return out
-}
-
 func parseVariables(raw json.RawMessage) (*astjson.Value, error) {
 	if len(raw) == 0 {
 		raw = []byte("{}")
@@ -116,113 +106,158 @@ func parseVariables(raw json.RawMessage) (*astjson.Value, error) {
 
 // A variable is one that a request may give a value.
 type variable struct {
-	name  string
-	typ   int // in the operation
-	lists bool
+	name     string
+	typ      int    // in the document's declared operation
+	fallback []byte // its default as JSON, nil for none
 }
 
-func variableNames(doc *ast.Document) []string {
-	var out []string
-	for _, node := range doc.RootNodes {
-		if node.Kind == ast.NodeKindOperationDefinition && doc.OperationDefinitions[node.Ref].HasVariableDefinitions {
-			for _, ref := range doc.OperationDefinitions[node.Ref].VariableDefinitions.Refs {
-				out = append(out, strings.Clone(doc.VariableDefinitionNameString(ref)))
-			}
-		}
-	}
-	return out
-}
-
-// readVariables parts what the document says itself from what the request says.
-func (d *document) readVariables(clients []string, values []byte) error {
-	literals, err := astjson.ParseBytes(values)
+// readDeclared keeps the operation as it is before its literals become variables too.
+func (d *document) readDeclared(doc *ast.Document) error {
+	text, err := astprinter.PrintString(doc)
 	if err != nil {
 		return internal()
 	}
-	d.literals = map[string][]byte{}
-	doc := d.operation
-	for _, node := range doc.RootNodes {
-		if node.Kind != ast.NodeKindOperationDefinition || !doc.OperationDefinitions[node.Ref].HasVariableDefinitions {
+	declared, report := astparser.ParseGraphqlDocumentString(text)
+	if report.HasErrors() {
+		return internal()
+	}
+	d.declared = &declared
+	for i := range declared.OperationDefinitions {
+		op := declared.OperationDefinitions[i]
+		if !op.HasVariableDefinitions {
 			continue
 		}
-		for _, ref := range doc.OperationDefinitions[node.Ref].VariableDefinitions.Refs {
-			canonical := doc.VariableDefinitionNameString(ref)
-			name, ok := d.names[canonical]
-			if !ok {
-				name = strings.Clone(canonical)
+		for _, ref := range op.VariableDefinitions.Refs {
+			v := variable{name: strings.Clone(declared.VariableDefinitionNameString(ref)), typ: declared.VariableDefinitions[ref].Type}
+			if declared.VariableDefinitionHasDefaultValue(ref) {
+				if v.fallback, err = declared.ValueToJSON(declared.VariableDefinitionDefaultValue(ref)); err != nil {
+					return internal()
+				}
+				v.fallback = escaped(v.fallback)
 			}
-			if v := literals.Get(name); v != nil {
-				d.literals[name] = v.MarshalTo(nil)
-			}
-			if slices.Contains(clients, name) {
-				d.declared = append(d.declared, variable{name: name, typ: doc.VariableDefinitions[ref].Type})
-			}
+			d.variables = append(d.variables, v)
 		}
 	}
 	return nil
 }
 
-// bind joins the request's variables with the document's own, coerces them and refuses what does not fit its type.
+// readLiterals keeps the values of those of the plan's variables that stand for something written in the document.
+func (d *document) readLiterals(doc *ast.Document, values []byte) error {
+	all, err := astjson.ParseBytes(escaped(values))
+	if err != nil {
+		return internal()
+	}
+	d.literals = map[string][]byte{}
+	for canonical, name := range d.names {
+		requested := slices.ContainsFunc(d.variables, func(v variable) bool { return v.name == name })
+		if v := all.Get(name); v != nil && !requested {
+			d.literals[name] = v.MarshalTo(nil)
+		}
+		d.names[strings.Clone(canonical)] = strings.Clone(name)
+	}
+	return nil
+}
+
+// bind checks the variables of a request and joins them with the values that the document itself gives.
 func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, error) {
 	all := astjson.ObjectValue(nil)
+	for _, v := range d.variables {
+		value := given.Get(v.name)
+		if value == nil && v.fallback != nil {
+			value = astjson.MustParseBytes(v.fallback)
+		}
+		if value != nil {
+			c := coercion{schema: schema}
+			all.Set(nil, v.name, c.value(d.declared, v.typ, value))
+			if c.wrong != "" {
+				return nil, failure(CodeInput, `variable "$`+v.name+`" got an invalid value: `+c.wrong)
+			}
+		}
+	}
+	if len(d.variables) > 0 {
+		if err := validate(d.declared, schema, all.MarshalTo(nil)); err != nil {
+			return nil, err
+		}
+	}
 	for name, value := range d.literals {
 		all.Set(nil, name, astjson.MustParseBytes(value))
 	}
-	for _, v := range d.declared {
-		if value := given.Get(v.name); value != nil {
-			all.Set(nil, v.name, coerce(d.operation, v.typ, schema, value))
-		}
+	filled := map[string]*astjson.Value{}
+	for name, t := range d.templates {
+		filled[name] = t.fill(all)
 	}
-	values := all.MarshalTo(nil)
-	if len(d.operation.VariableDefinitions) == 0 {
-		return values, nil
+	for name, value := range filled {
+		all.Set(nil, name, value)
 	}
-	validator := variablesvalidation.NewVariablesValidator(variablesvalidation.VariablesValidatorOptions{
-		ApolloCompatibilityFlags: apollocompatibility.Flags{},
-	})
-	err := validator.ValidateWithRemap(d.operation, schema, values, d.names)
+	return all.MarshalTo(nil), nil
+}
+
+func validate(operation, schema *ast.Document, values []byte) error {
+	err := variablesvalidation.NewVariablesValidator(variablesvalidation.VariablesValidatorOptions{
+		DisableExposingVariablesContent: true, // a password does not belong in an error
+	}).Validate(operation, schema, values)
 	var invalid *variablesvalidation.InvalidVariableError
 	switch {
 	case err == nil:
-		return values, nil
+		return nil
 	case errors.As(err, &invalid):
-		return nil, failure(CodeInput, invalid.Message)
+		return failure(CodeInput, invalid.Message)
 	}
-	return nil, internal()
+	return internal()
 }
 
-// coerce makes a list of a value that stands where its type has a list, however deep inside.
-func coerce(doc *ast.Document, typ int, schema *ast.Document, v *astjson.Value) *astjson.Value {
+// A coercion makes a variable's value what its type asks for.
+type coercion struct {
+	schema *ast.Document
+	wrong  string // what cannot be helped
+}
+
+// value makes a list of what stands where the type has a list, however deep inside, and finds numbers that are no Int:
+// the library takes any number for one.
+func (c *coercion) value(doc *ast.Document, typ int, v *astjson.Value) *astjson.Value {
 	t := doc.Types[typ]
 	switch t.TypeKind {
 	case ast.TypeKindNonNull:
-		return coerce(doc, t.OfType, schema, v)
+		return c.value(doc, t.OfType, v)
 	case ast.TypeKindList:
 		if v.Type() == astjson.TypeNull {
 			return v
 		}
 		if v.Type() != astjson.TypeArray {
 			list := astjson.ArrayValue(nil)
-			list.SetArrayItem(nil, 0, coerce(doc, t.OfType, schema, v))
+			list.SetArrayItem(nil, 0, c.value(doc, t.OfType, v))
 			return list
 		}
 		for i, item := range v.GetArray() {
-			v.SetArrayItem(nil, i, coerce(doc, t.OfType, schema, item))
+			v.SetArrayItem(nil, i, c.value(doc, t.OfType, item))
 		}
 		return v
 	}
-	if v.Type() != astjson.TypeObject {
-		return v
-	}
-	node, ok := schema.Index.FirstNodeByNameBytes(doc.TypeNameBytes(typ))
-	if !ok || node.Kind != ast.NodeKindInputObjectTypeDefinition {
-		return v
-	}
-	for _, ref := range schema.InputObjectTypeDefinitions[node.Ref].InputFieldsDefinition.Refs {
-		name := schema.InputValueDefinitionNameString(ref)
-		if field := v.Get(name); field != nil {
-			v.Set(nil, name, coerce(schema, schema.InputValueDefinitions[ref].Type, schema, field))
+	switch name := doc.TypeNameBytes(typ); v.Type() {
+	case astjson.TypeNumber:
+		if string(name) == "Int" && !isInt(v) {
+			c.wrong = "an Int is a whole number of 32 bits"
 		}
+	case astjson.TypeObject:
+		c.fields(name, v)
 	}
 	return v
+}
+
+func (c *coercion) fields(typeName []byte, v *astjson.Value) {
+	node, ok := c.schema.Index.FirstNodeByNameBytes(typeName)
+	if !ok || node.Kind != ast.NodeKindInputObjectTypeDefinition {
+		return
+	}
+	for _, ref := range c.schema.InputObjectTypeDefinitions[node.Ref].InputFieldsDefinition.Refs {
+		name := c.schema.InputValueDefinitionNameString(ref)
+		if field := v.Get(name); field != nil {
+			v.Set(nil, name, c.value(c.schema, c.schema.InputValueDefinitions[ref].Type, field))
+		}
+	}
+}
+
+func isInt(v *astjson.Value) bool {
+	f := v.GetFloat64()
+	return f == math.Trunc(f) && f >= math.MinInt32 && f <= math.MaxInt32
 }
