@@ -25,6 +25,7 @@ func newExecutable(p plan.Plan, key digest) (*executable, error) {
 		x.response = p.Response
 	case *plan.DeferResponsePlan:
 		x.response, x.incremental = p.Response.Response, p.Response
+		parallelise(p.Response.DeferTree)
 	case *plan.SubscriptionResponsePlan:
 		x.response, x.subscription = p.Response.Response, p.Response
 	default:

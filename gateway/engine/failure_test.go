@@ -44,6 +44,8 @@ func TestAFailingSubgraphLeavesTheRestOfTheAnswer(t *testing.T) {
 					`{"errors":[{"message":"the subgraph \"inventory\" did not answer","path":["product","variants"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"inventory"}}],"data":{"product":{"variants":[{"sku":"A1","stock":null},{"sku":"B1","stock":null}]}}}`},
 				{"catalog", `{ mine: product(id: "1") { name } other: product(id: "2") { name } }`,
 					`{"errors":[{"message":"the subgraph \"catalog\" did not answer","path":["mine"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}},{"message":"the subgraph \"catalog\" did not answer","path":["other"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":{"mine":null,"other":null}}`},
+				{"reviews", `{ a: product(id: "1") { rating } b: product(id: "2") { rating } }`, // both in one request
+					`{"errors":[{"message":"the subgraph \"reviews\" did not answer","path":["a"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"reviews"}},{"message":"the subgraph \"reviews\" did not answer","path":["b"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"reviews"}}],"data":{"a":{"rating":null},"b":{"rating":null}}}`},
 				{"catalog", `{ version }`, // where null may not be, no data is left
 					`{"errors":[{"message":"the subgraph \"catalog\" did not answer","path":["version"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":null}`},
 			} {

@@ -101,6 +101,7 @@ func (p *planner) make(text, name string) (*executable, error) {
 	if report.HasErrors() {
 		return nil, fromReport(report, CodeValidation)
 	}
+	forgetTrigger(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
 	return newExecutable(made, digestOf(text, name))
 }
