@@ -132,7 +132,7 @@ func aggregate(r *request) (bson.D, error) {
 	}
 	docs := make([]bson.D, len(found))
 	for i, d := range found {
-		if docs[i], err = decode(d.raw); err != nil {
+		if docs[i], err = decodeFields(d.raw, p.needs); err != nil {
 			return nil, err
 		}
 	}

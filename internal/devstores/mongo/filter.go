@@ -177,7 +177,7 @@ func (f *filter) operator(e bson.E, siblings bson.D) (bson.E, error) {
 	case "$near", "$nearSphere", "$geoWithin", "$geoIntersects":
 		return none, unsupported("query operator %s is", e.Key)
 	}
-	if _, ok := mongokit.ExpressionQueryOperators[e.Key]; !ok || isInternal(e.Key) {
+	if _, ok := mongokit.ExpressionQueryOperators[e.Key]; !ok || isInternal(e.Key) || isLogical(e.Key) {
 		return none, errorf(codeBadValue, "unknown operator: %s", e.Key)
 	}
 	return e, nil

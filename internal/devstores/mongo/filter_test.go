@@ -42,6 +42,7 @@ var filters = []struct {
 	{"array position", M{"tags.0": "android"}, "phone budget"},
 	{"path through array", M{"variants.sku": "s24-256"}, "phone"},
 	{"conditions met by different elements", M{"variants.sku": "s24-128", "variants.stock": 0}, "phone"},
+	{"a value and a range met by different elements", M{"variants.sku": "s24-128", "variants.stock": M{"$lt": 1}}, "phone"},
 	{"$elemMatch needs one element", M{"variants": M{"$elemMatch": M{"sku": "s24-128", "stock": 0}}}, ""},
 	{"$elemMatch", M{"variants": M{"$elemMatch": M{"price": M{"$lt": 200}, "stock": M{"$gt": 5}}}}, "budget"},
 	{"$elemMatch on values", M{"tags": M{"$elemMatch": M{"$regex": "^and"}}}, "phone budget"},

@@ -53,12 +53,16 @@ func TestQueriesUseIndexes(t *testing.T) {
 	index(t, c, D{{Key: "tags", Value: 1}})
 	index(t, c, D{{Key: "note", Value: 1}}, options.Index().SetSparse(true))
 	index(t, c, D{{Key: "rank", Value: 1}}, options.Index().SetPartialFilterExpression(M{"status": "active", "rank": M{"$exists": true}}))
+	index(t, c, D{{Key: "queuedAt", Value: 1}}, options.Index().SetPartialFilterExpression(M{"queued": true}))
 	docs := make([]any, 1000)
 	for i := range docs {
 		doc := M{"_id": i, "sku": fmt.Sprint("sku-", i), "category": i % 10, "price": i / 10, "tags": A{i % 7, "all"}, "status": "active", "rank": i}
 		if i%100 == 0 {
 			doc["note"] = i
 			doc["status"] = "draft"
+		}
+		if i%250 == 0 {
+			doc["queued"], doc["queuedAt"] = true, i
 		}
 		docs[i] = doc
 	}
@@ -93,10 +97,12 @@ func TestQueriesUseIndexes(t *testing.T) {
 		{"array elements once", asked(M{"tags": M{"$in": A{3, "all"}}}, nil, 0), plan{Index: "tags_1", Docs: 1000}},
 		{"an array does not order", asked(M{}, D{{Key: "tags", Value: 1}}, 0), plan{Sort: true, Docs: 1000}},
 		{"sparse", asked(M{"note": M{"$gte": 500}}, nil, 0), plan{Index: "note_1", Docs: 5}},
+		{"sparse is those that have it", asked(M{"note": M{"$exists": true}}, nil, 0), plan{Index: "note_1", Docs: 10}},
 		{"sparse lacks null", asked(M{"note": nil}, nil, 0), plan{Docs: 1000}},
 		{"sparse does not order", asked(M{}, D{{Key: "note", Value: 1}}, 0), plan{Sort: true, Docs: 1000}},
 		{"partial", asked(M{"status": "active", "rank": 5}, nil, 0), plan{Index: "rank_1", Docs: 1}},
 		{"partial and order", asked(M{"status": "active", "rank": M{"$exists": true}}, D{{Key: "rank", Value: 1}}, 3), plan{Index: "rank_1", Docs: 3}},
+		{"partial is those it says", asked(M{"queued": true}, nil, 0), plan{Index: "queuedAt_1", Docs: 4}},
 		{"partial does not hold all", asked(M{"rank": 5}, nil, 0), plan{Docs: 1000}},
 		{"partial of another value", asked(M{"status": "draft", "rank": 5}, nil, 0), plan{Docs: 1000}},
 		{"hint", append(asked(M{"category": 3, "sku": "sku-3"}, nil, 0), D{{Key: "hint", Value: compound}}...), plan{Index: compound, Docs: 100}},

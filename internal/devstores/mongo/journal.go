@@ -39,7 +39,14 @@ func (c *commit) wait() error {
 		return nil
 	}
 	<-c.done
-	return c.err
+	if c.err != nil {
+		return stopped(c.err)
+	}
+	return nil
+}
+
+func stopped(err error) error {
+	return errorf(codeInternalError, "the store stopped after a failed write to disk: %v", err)
 }
 
 func newJournal(db *bbolt.DB, log *slog.Logger) *journal {
@@ -70,7 +77,7 @@ func (j *journal) failure() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.failed != nil {
-		return errorf(codeInternalError, "the store stopped after a failed write to disk: %v", j.failed)
+		return stopped(j.failed)
 	}
 	return nil
 }

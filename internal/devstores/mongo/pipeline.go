@@ -12,6 +12,7 @@ import (
 type pipeline struct {
 	query  query
 	stages []stage
+	needs  fields // the top-level fields the stages read, nil for all
 }
 
 // stage turns documents into documents.
@@ -51,6 +52,7 @@ func newPipeline(database string, stages bson.A) (*pipeline, error) {
 	if p.query.filter, err = newFilter(pushed); err != nil {
 		return nil, err
 	}
+	p.needs = needsOf(pending)
 	for _, v := range pending {
 		spec, ok := v.(bson.D)
 		if !ok || len(spec) != 1 {
@@ -70,6 +72,46 @@ func newPipeline(database string, stages bson.A) (*pipeline, error) {
 		p.stages = append(p.stages, run)
 	}
 	return p, nil
+}
+
+// needsOf is what a first stage that makes new documents reads of the old; counting reads nothing.
+func needsOf(stages bson.A) fields {
+	if len(stages) == 0 {
+		return nil
+	}
+	spec, _ := stages[0].(bson.D)
+	need := fields{}
+	if len(spec) != 1 || (spec[0].Key != "$group" && spec[0].Key != "$count") || !need.addReferences(spec[0].Value) {
+		return nil
+	}
+	return need
+}
+
+// addReferences adds the fields an expression reads; false means it may read any.
+func (f fields) addReferences(expression any) bool {
+	switch x := expression.(type) {
+	case string:
+		path, isReference := strings.CutPrefix(x, "$")
+		if strings.HasPrefix(path, "$") {
+			return false
+		}
+		if isReference {
+			f[head(path)] = true
+		}
+	case bson.A:
+		for _, item := range x {
+			if !f.addReferences(item) {
+				return false
+			}
+		}
+	case bson.D:
+		for _, e := range x {
+			if !f.addReferences(e.Value) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // push moves one leading stage into the query, if the query can still take it.

@@ -119,12 +119,9 @@ func choose(indexes []*index, total int, f *filter, order []column, limit int64)
 			continue
 		}
 		p, share := ix.plan(known, order)
-		if p.ranges == nil && (!p.sorted || len(order) == 0) {
-			continue // neither narrows nor orders
-		}
-		cost := share * float64(total)
+		cost := share * float64(ix.tree.Len())
 		if p.points && ix.unique {
-			cost = float64(min(len(p.ranges), total))
+			cost = min(cost, float64(len(p.ranges)))
 		}
 		switch {
 		case !p.sorted:
@@ -132,14 +129,20 @@ func choose(indexes []*index, total int, f *filter, order []column, limit int64)
 		case limit > 0 && len(order) > 0:
 			cost /= 2 // stops early
 		}
-		if cost < cheapest || (best.index == nil && cost <= cheapest) {
+		if cost < cheapest || (cost == cheapest && best.index == nil && p.ranges != nil) {
 			best, cheapest = p, cost
 		}
 	}
-	best.covered = best.index != nil && len(f.query) == 1 && best.points && len(known) == 1 &&
-		len(best.index.columns) == 1 && !best.index.columns[0].array &&
-		known[best.index.columns[0].path] != nil && known[best.index.columns[0].path].only
+	best.covered = len(f.match) == 0 || (len(f.match) == 1 && best.covers(f.match[0].Key, known))
 	return best
+}
+
+// covers says whether the only condition there is, on one path and for a value or $in, is answered by the index alone.
+func (p plan) covers(path string, known map[string]*bound) bool {
+	if !p.points || len(p.index.columns) != 1 || p.index.columns[0].array {
+		return false
+	}
+	return path == p.index.columns[0].path && known[path].only
 }
 
 // holdsAll says whether every document the filter selects is certain to be in a sparse or partial index.
@@ -194,7 +197,7 @@ func (ix *index) plan(known map[string]*bound, order []column) (plan, float64) {
 			break
 		}
 		prefixes = extend(prefixes, b.equal, c.descending)
-		single[i] = len(b.equal) == 1 && !c.array
+		single[i] = len(b.equal) == 1
 		share *= 0.1
 		if len(b.equal) > 1 {
 			share *= 2

@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"strings"
 	"testing"
@@ -25,6 +26,11 @@ type (
 func TestMain(m *testing.M) {
 	if child() {
 		return
+	}
+	if checks := flag.Lookup("rapid.checks"); checks != nil { // a flag on the command line still counts
+		if err := checks.Value.Set("300"); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
