@@ -30,7 +30,7 @@ func newParts(w http.ResponseWriter, wait time.Duration) *parts {
 // next writes a part and the boundary behind it: readers take a part for whole only when they see what follows.
 func (p *parts) next(result []byte, more bool) error {
 	if p.done {
-		return io.ErrClosedPipe
+		return ErrGone
 	}
 	p.rc.SetWriteDeadline(time.Now().Add(p.wait))
 	part := make([]byte, 0, len(result)+80)
@@ -46,9 +46,12 @@ func (p *parts) next(result []byte, more bool) error {
 	part = append(part, "\r\n"...)
 	p.any, p.done = true, !more
 	if _, err := p.w.Write(part); err != nil {
-		return err
+		return ErrGone
 	}
-	return p.rc.Flush()
+	if p.rc.Flush() != nil {
+		return ErrGone
+	}
+	return nil
 }
 
 func (p *parts) fail(errs engine.Errors) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +20,6 @@ const (
 	longestID   = 128     // bytes of an operation's id, which every message about it repeats
 	queuedBytes = 4 << 20 // of messages that wait for a slow reader
 )
-
-// errGone is what an operation hears when nobody listens to it any more.
-var errGone = errors.New("nobody listens")
 
 // A socket is one connection: one goroutine reads, one writes, and each operation has its own.
 type socket struct {
@@ -292,7 +288,7 @@ func (op *operation) say(message []byte, last bool) error {
 	s.mu.Lock()
 	if s.operations[op.id] != op { // completed by either side; the id may be another's by now
 		s.mu.Unlock()
-		return errGone
+		return ErrGone
 	}
 	if last {
 		delete(s.operations, op.id)
@@ -301,7 +297,7 @@ func (op *operation) say(message []byte, last bool) error {
 	s.mu.Unlock()
 	if !fits {
 		s.end(closeTryAgainLater, "reads too slowly")
-		return errGone
+		return ErrGone
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ type events struct {
 	cancel context.CancelFunc // ends the operation when nobody reads
 
 	mu   sync.Mutex // the operation and the keepalive take turns
-	gone error      // why nothing can be written any more
+	gone bool       // nothing can be written any more
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -53,8 +53,8 @@ func (e *events) keepAlive(every time.Duration) {
 func (e *events) write(event string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.gone != nil {
-		return e.gone
+	if e.gone {
+		return ErrGone
 	}
 	e.rc.SetWriteDeadline(time.Now().Add(e.wait))
 	_, err := io.WriteString(e.w, event)
@@ -62,10 +62,11 @@ func (e *events) write(event string) error {
 		err = e.rc.Flush()
 	}
 	if err != nil {
-		e.gone = err
+		e.gone = true
 		e.cancel()
+		return ErrGone
 	}
-	return err
+	return nil
 }
 
 func (e *events) next(result []byte, _ bool) error {

@@ -28,11 +28,14 @@ type Reply interface {
 	// Accept is told what will run before it runs; an error is the reason why this transport cannot carry it.
 	Accept(kind engine.Kind, deferred bool) error
 	// Next sends one result, a complete JSON document that the caller may reuse afterwards; more says whether others follow.
-	// An error means that nobody listens any more.
+	// The error is ErrGone.
 	Next(result []byte, more bool) error
 	// Fail says why there is no result, or no further one.
 	Fail(engine.Errors)
 }
+
+// ErrGone is what Next returns when nobody listens any more.
+var ErrGone = errors.New("nobody listens any more")
 
 // Sessions knows who a caller is by the Authorization header, or by what stands for it in a socket's first message.
 type Sessions interface {

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/souk-shop/souk/gateway/engine"
+	"github.com/souk-shop/souk/gateway/transport"
+)
+
+// PlanHeader asks for the query plan in the answer's extensions, as the query parameter ?plan does; in development only.
+const PlanHeader = "Souk-Plan"
+
+type explainKey struct{}
+
+// explaining notes in the context that the caller wants to see the plan.
+func (g *Gateway) explaining(next http.Handler) http.Handler {
+	if !g.config.Development {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(PlanHeader) != "" || r.URL.Query().Has("plan") {
+			r = r.WithContext(context.WithValue(r.Context(), explainKey{}, true))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// explained returns a reply that puts the plan into the first result, if the caller wants to see it.
+func explained(ctx context.Context, op *engine.Operation, to transport.Reply) transport.Reply {
+	if ctx.Value(explainKey{}) == nil {
+		return to
+	}
+	return &explainer{Reply: to, plan: op.Plan()}
+}
+
+type explainer struct {
+	transport.Reply
+	plan json.RawMessage // nil once it was shown
+}
+
+func (x *explainer) Next(result []byte, more bool) error {
+	if x.plan != nil {
+		result = withExtension(result, "plan", x.plan)
+		x.plan = nil
+	}
+	return x.Reply.Next(result, more)
+}
+
+// withExtension adds one entry to a result's extensions; a result that is not an object stays as it is.
+func withExtension(result []byte, name string, value json.RawMessage) []byte {
+	var entries, extensions map[string]json.RawMessage
+	if json.Unmarshal(result, &entries) != nil || entries == nil {
+		return result
+	}
+	if had, ok := entries["extensions"]; ok && json.Unmarshal(had, &extensions) != nil {
+		return result
+	}
+	if extensions == nil {
+		extensions = map[string]json.RawMessage{}
+	}
+	extensions[name] = value
+	var err error
+	if entries["extensions"], err = json.Marshal(extensions); err != nil {
+		return result
+	}
+	extended, err := json.Marshal(entries)
+	if err != nil {
+		return result
+	}
+	return extended
+}
