@@ -32,8 +32,8 @@ var settings = []setting{
 	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
 	{name: "SOUK_COURIER", otherwise: "fake", help: "courier; fake is the only one so far"},
 	{name: "SOUK_ORDER_EXPIRY", otherwise: "15m", help: "how long an order waits for its payment"},
-	{name: "SOUK_LOG", otherwise: "json", help: "json or text"},
-	{name: "SOUK_LOG_LEVEL", otherwise: "INFO", help: "DEBUG, INFO, WARN or ERROR"},
+	{name: "SOUK_LOG_FORMAT", otherwise: "text", help: "text or json"},
+	{name: "SOUK_LOG_LEVEL", otherwise: "info", help: "debug, info, warn or error"},
 	{name: "OTEL_EXPORTER_OTLP_ENDPOINT", help: "where traces go; nowhere without it"},
 }
 

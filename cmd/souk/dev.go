@@ -1,11 +1,174 @@
 package main
 
-import "context"
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
 
-type devCommand struct{}
+	"golang.org/x/sync/errgroup"
 
-func (devCommand) Run(context.Context, *process) error { return nil }
+	"github.com/souk-shop/souk/internal/devstores/mongo"
+	"github.com/souk-shop/souk/internal/devstores/nats"
+	"github.com/souk-shop/souk/internal/devstores/postgres"
+	"github.com/souk-shop/souk/internal/devstores/typesense"
+)
 
-type importCommand struct{}
+type devCommand struct {
+	Addr  string `help:"Where the graph is served." default:"127.0.0.1:4000"`
+	Data  string `help:"Folder that keeps everything; it is there next time." default:"tmp/dev" type:"path"`
+	Demo  bool   `help:"Start with goods, stock and accounts to try (the default)." xor:"goods"`
+	Empty bool   `help:"Start with nothing." xor:"goods"`
+}
 
-func (importCommand) Run(context.Context, *process) error { return nil }
+// Run starts the engines, then the shop on the same path as production, and says when every part answers.
+func (c devCommand) Run(ctx context.Context, p *process) error {
+	engines, err := startEngines(ctx, c.Data, p)
+	if err != nil {
+		return err
+	}
+	defer engines.stop()
+	gateway, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return err
+	}
+	defer gateway.Close()
+	base := "http://" + gateway.Addr().String()
+	e, err := openEnv(config{engines.environment(p.getenv, base, c.Data)}, p.log)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	e.dev = true
+
+	return e.run(ctx, parts(), func(part string) (net.Listener, error) {
+		if part == "gateway" {
+			return gateway, nil
+		}
+		return net.Listen("tcp", "127.0.0.1:0")
+	}, func(ctx context.Context) error {
+		if err := awaitReady(ctx, base); err != nil {
+			return err
+		}
+		if !c.Empty {
+			if err := e.demo(ctx, base, c.Data, p.stderr); err != nil {
+				return fmt.Errorf("demo goods: %w", err)
+			}
+		}
+		_, err := fmt.Fprintf(p.stdout, "souk is ready: playground %s/  graph %s/graphql  data %s\n", base, base, c.Data)
+		return err
+	})
+}
+
+// awaitReady waits until every part answers.
+func awaitReady(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	last := errors.New("no answer")
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = errors.New(res.Status)
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the shop is not ready: %w", last)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// engines is what production has elsewhere, run by this process out of one folder.
+type engines struct {
+	postgres  *postgres.Server
+	nats      *nats.Server
+	mongo     *mongo.Server
+	typesense *typesense.Server
+	searchKey string
+}
+
+func startEngines(ctx context.Context, dir string, p *process) (*engines, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	e := &engines{searchKey: rand.Text()}
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		e.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
+		return err
+	})
+	g.Go(func() (err error) {
+		e.nats, err = nats.Start(ctx, nats.Config{Dir: filepath.Join(dir, "nats"), Log: p.log})
+		return err
+	})
+	g.Go(func() (err error) {
+		e.mongo, err = mongo.Open(ctx, mongo.Config{Dir: filepath.Join(dir, "mongo"), Log: p.log})
+		return err
+	})
+	g.Go(func() (err error) {
+		e.typesense, err = typesense.Open(ctx, typesense.Config{Dir: filepath.Join(dir, "typesense"), APIKey: e.searchKey, Log: p.log})
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *engines) stop() {
+	if e.typesense != nil {
+		e.typesense.Close()
+	}
+	if e.mongo != nil {
+		e.mongo.Close()
+	}
+	if e.nats != nil {
+		e.nats.Stop()
+	}
+	if e.postgres != nil {
+		e.postgres.Stop()
+	}
+}
+
+// environment is the process's own with the engines in it, in the words of production. What the process sets itself goes before
+// secrets that are only there to have some.
+func (e *engines) environment(getenv func(string) string, base, dir string) func(string) string {
+	files := url.URL{Scheme: "file", Path: filepath.Join(dir, "blobs"), RawQuery: url.Values{"base": {base + "/blobs"}, "secret": {rand.Text()}}.Encode()}
+	engines := map[string]string{
+		"SOUK_POSTGRES_URL":  e.postgres.URL("souk"),
+		"SOUK_MONGO_URL":     e.mongo.URL(),
+		"SOUK_TYPESENSE_URL": e.typesense.URL(),
+		"SOUK_TYPESENSE_KEY": e.searchKey,
+		"SOUK_NATS_URL":      e.nats.URL(),
+		"SOUK_BLOB_URL":      files.String(),
+	}
+	secrets := map[string]string{
+		"SOUK_PASSPORT_KEY":       rand.Text() + rand.Text(),
+		"SOUK_PSP_WEBHOOK_SECRET": rand.Text(),
+		"SOUK_PRIVATE_ADDR":       "127.0.0.1:0",
+	}
+	return func(name string) string {
+		if v, ours := engines[name]; ours {
+			return v
+		}
+		return or(getenv(name), secrets[name])
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/souk-shop/souk/clients/blob"
 	clientnats "github.com/souk-shop/souk/clients/nats"
 	"github.com/souk-shop/souk/clients/postgres"
 	"github.com/souk-shop/souk/internal/bus"
@@ -20,6 +21,7 @@ import (
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/internal/passport"
 	"github.com/souk-shop/souk/internal/subgraph"
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 // env is what the parts share: configuration, log, and connections that are opened on first use and closed last.
@@ -32,6 +34,8 @@ type env struct {
 	urls     map[string]string // where the subgraphs of this process are, by name
 	dev      bool              // souk dev: the playground is there
 
+	supergraphFile string // what the gateway serves instead of souk's own
+
 	nc    *clientnats.Conn
 	close []func() error
 }
@@ -41,7 +45,7 @@ func openEnv(c config, log *slog.Logger) (*env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &env{config: c, log: log, clock: clock.System, metrics: prometheus.NewRegistry(), passport: key, urls: map[string]string{}}, nil
+	return &env{config: c, log: log, clock: clock.System, metrics: telemetry.NewRegistry(), passport: key, urls: map[string]string{}}, nil
 }
 
 // Close closes what was opened, the last first.
@@ -87,6 +91,15 @@ func (e *env) nats(ctx context.Context) (*nats.Conn, jetstream.JetStream, error)
 	}
 	e.nc = nc
 	return nc.Conn, nc.Streams, nil
+}
+
+// blobs opens where pictures and feeds are kept.
+func (e *env) blobs(ctx context.Context) (blob.Store, error) {
+	url, err := e.need("SOUK_BLOB_URL")
+	if err != nil {
+		return nil, err
+	}
+	return blob.Open(ctx, url)
 }
 
 // bus opens the way to the other subgraphs.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 func main() {
@@ -28,7 +30,6 @@ func main() {
 type commands struct {
 	Dev     devCommand     `cmd:"" help:"Run the whole shop in one process, on engines of its own."`
 	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
-	Import  importCommand  `cmd:"" help:"Bring goods into the shop, through its public API."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
 	Version versionCommand `cmd:"" help:"Print which build this is."`
 }
@@ -59,25 +60,16 @@ func souk(ctx context.Context, args []string, getenv func(string) string, stdout
 	if err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if err := level.UnmarshalText([]byte(or(getenv("SOUK_LOG_LEVEL"), "INFO"))); err != nil {
-		return fmt.Errorf("SOUK_LOG_LEVEL: %w", err)
+	log, err := telemetry.NewLog(stderr, getenv)
+	if err != nil {
+		return err
 	}
-	p := &process{getenv: getenv, stdout: stdout, stderr: stderr, log: newLog(stderr, getenv("SOUK_LOG"), level)}
+	p := &process{getenv: getenv, stdout: stdout, stderr: stderr, log: log}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(p); !errors.Is(err, context.Canceled) || ctx.Err() == nil {
 		return err
 	}
 	return nil
-}
-
-// newLog writes JSON, or text for people when the format is "text".
-func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	if format == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
 }
 
 type versionCommand struct{}

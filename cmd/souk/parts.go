@@ -15,12 +15,15 @@ type part struct {
 }
 
 // parts is the shop: every subgraph, and the gateway in front. Add a line, get a subgraph.
-var parts = []part{
-	{"accounts", startAccounts},
-	{"cart", startCart},
-	{"node", startNode},
-	{"orders", startOrders},
-	{"reviews", startReviews},
+func parts() []part {
+	return []part{
+		{"accounts", startAccounts},
+		{"cart", startCart},
+		{"node", startNode},
+		{"orders", startOrders},
+		{"reviews", startReviews},
+		{"gateway", startGateway},
+	}
 }
 
 // A service is a part that is ready to run.
@@ -29,18 +32,20 @@ type service struct {
 	private http.Handler                  // what it shows to operators alone; nil for nothing
 	calls   []call.Endpoint               // what it answers on the bus
 	work    []func(context.Context) error // relays, consumers, sweepers: until ctx ends
+	drain   func(context.Context) error   // ends what would never end by itself, before the handler is stopped; nil for nothing
 }
 
 func partNames() string {
-	names := make([]string, len(parts))
-	for i, p := range parts {
+	all := parts()
+	names := make([]string, len(all))
+	for i, p := range all {
 		names[i] = p.name
 	}
 	return strings.Join(names, ", ")
 }
 
 func partNamed(name string) (part, bool) {
-	for _, p := range parts {
+	for _, p := range parts() {
 		if p.name == name {
 			return p, true
 		}

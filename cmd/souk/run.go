@@ -54,13 +54,13 @@ func (e *env) run(ctx context.Context, chosen []part, listen func(part string) (
 // add puts everything a service does into the group.
 func (e *env) add(ctx context.Context, g *run.Group, name string, s *service, l net.Listener) error {
 	log := e.log.With("part", name)
-	serve(ctx, g, l, s.handler, log)
+	serve(ctx, g, l, s.handler, s.drain, log)
 	if s.private != nil {
 		private, err := net.Listen("tcp", e.get("SOUK_PRIVATE_ADDR"))
 		if err != nil {
 			return err
 		}
-		serve(ctx, g, private, s.private, log)
+		serve(ctx, g, private, s.private, nil, log)
 	}
 	if len(s.calls) > 0 {
 		b, err := e.bus(ctx)
@@ -91,7 +91,7 @@ func background(ctx context.Context, g *run.Group, work func(context.Context) er
 }
 
 // serve adds an HTTP server to the group and lets it finish what it has begun.
-func serve(ctx context.Context, g *run.Group, l net.Listener, h http.Handler, log *slog.Logger) {
+func serve(ctx context.Context, g *run.Group, l net.Listener, h http.Handler, drain func(context.Context) error, log *slog.Logger) {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	srv.BaseContext = func(net.Listener) context.Context { return base }
@@ -104,6 +104,11 @@ func serve(ctx context.Context, g *run.Group, l net.Listener, h http.Handler, lo
 	}, func(error) {
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer done()
+		if drain != nil {
+			if err := drain(grace); err != nil {
+				log.Warn("some streams were cut off", "error", err)
+			}
+		}
 		// Streams never end by themselves: they are told to after a moment in which answers can finish.
 		time.AfterFunc(time.Second, cancel)
 		if srv.Shutdown(grace) != nil {
@@ -136,6 +141,7 @@ func (c serveCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	defer e.Close()
+	e.supergraphFile = c.Supergraph
 	return e.run(ctx, chosen, func(name string) (net.Listener, error) {
 		return net.Listen("tcp", e.addr(name, len(chosen) == 1))
 	}, func(context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -133,4 +134,16 @@ func (a *Accounts) SellerBy(ctx context.Context, sellerID, slug *string) (*Selle
 		return nil, err
 	}
 	return &found[0], nil
+}
+
+// SellerInfo answers other subgraphs: who a seller is.
+func (a *Accounts) SellerInfo(ctx context.Context, r events.SellerRequest) (events.SellerInfo, error) {
+	found, err := a.SellersByID(ctx, []string{r.SellerID})
+	if err != nil {
+		return events.SellerInfo{}, err
+	}
+	if len(found) == 0 {
+		return events.SellerInfo{}, fault.New(fault.NotFound, "NOT_FOUND", "there is no such seller")
+	}
+	return events.SellerInfo{ID: found[0].ID, Name: found[0].Name, Tier: string(found[0].Tier)}, nil
 }

@@ -9,5 +9,5 @@ import (
 
 // Calls lists the questions with who answers them.
 func Calls(a *accounts.Accounts) []call.Endpoint {
-	return []call.Endpoint{events.AddressOf.Handle(a.AddressOf)}
+	return []call.Endpoint{events.AddressOf.Handle(a.AddressOf), events.SellerByID.Handle(a.SellerInfo)}
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/souk-shop/souk/gateway"
+	"github.com/souk-shop/souk/schema"
+)
+
+// startGateway starts the door to the shop, or to any other supergraph.
+func startGateway(ctx context.Context, e *env) (*service, error) {
+	sdl, err := e.supergraph()
+	if err != nil {
+		return nil, err
+	}
+	graphs, health := e.subgraphURLs()
+	config := gateway.Config{
+		SupergraphSDL: sdl, URLs: graphs, Health: health, Passport: e.passport,
+		JWKS: e.get("SOUK_JWKS_URL"), Development: e.dev, Log: e.log, Metrics: e.metrics,
+	}
+	if accounts, here := e.urls["accounts"]; here {
+		config.JWKS = accounts + "/.well-known/jwks.json"
+	}
+	if e.dev {
+		if err := e.develop(ctx, &config); err != nil {
+			return nil, err
+		}
+	}
+	g, err := gateway.New(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &service{handler: g.Handler(), private: g.Private(), drain: g.Shutdown}, nil
+}
+
+// supergraph returns the supergraph named on the command line, or souk's own.
+func (e *env) supergraph() (string, error) {
+	if e.supergraphFile == "" {
+		return schema.Supergraph, nil
+	}
+	sdl, err := os.ReadFile(e.supergraphFile)
+	return string(sdl), err
+}
+
+// subgraphURLs says where subgraphs are, going before what the supergraph says: those of this process, and those that the
+// environment names. It also says where they tell how they are.
+func (e *env) subgraphURLs() (graphs, health map[string]string) {
+	graphs, health = map[string]string{}, map[string]string{}
+	for _, p := range parts() {
+		at := or(e.of(p.name, "URL"), e.urls[p.name])
+		if at == "" || p.name == "gateway" {
+			continue
+		}
+		graphs[p.name] = at + "/graphql"
+		health[p.name] = at + "/healthz"
+	}
+	return graphs, health
+}
+
+// develop adds what is there in souk dev alone: the playground, and files out of a folder.
+func (e *env) develop(ctx context.Context, c *gateway.Config) error {
+	blobs, err := e.blobs(ctx)
+	if err != nil {
+		return err
+	}
+	if folder, ok := blobs.(http.Handler); ok {
+		c.Routes = map[string]http.Handler{"/blobs/": http.StripPrefix("/blobs", folder)}
+	}
+	return nil
+}
