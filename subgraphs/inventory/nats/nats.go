@@ -56,6 +56,13 @@ func (c Catalog) Items(ctx context.Context, variantIDs []string) ([]inventory.It
 	return items, nil
 }
 
+// Sweep ends holds whose time is up, until the context ends.
+func Sweep(inv *inventory.Inventory, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return inv.Sweep(ctx, func(err error) { log.Error("inventory: holds cannot be ended", "error", err) })
+	}
+}
+
 const lookAgain = time.Minute // so that a change that was not told is seen in the end
 
 // Watch passes on to those who watch stock what any process has changed, until the context ends. What was missed while

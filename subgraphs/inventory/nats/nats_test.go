@@ -239,7 +239,7 @@ func TestSweeperNeedsNobody(t *testing.T) {
 	s.run(outbox.Relay(s.pool, s.nc.Streams, s.log))
 	s.run(inventorynats.Watch(s.nc.Conn, s.inv, s.log))
 	for range 2 { // processes
-		s.run(func(ctx context.Context) error { return s.inv.Sweep(ctx, func(err error) { t.Error(err) }) })
+		s.run(inventorynats.Sweep(s.inv, s.log))
 	}
 	r, err := s.inv.Hold(t.Context(), events.HoldRequest{
 		IdempotencyKey: "k", OrderID: id.New(id.Order), AccountID: id.New(id.Account),
