@@ -293,7 +293,9 @@ func (m *matcher) accept(docs *roaring.Bitmap, chosen, extra []*candidate, cost 
 	sc := newScorer(m, chosen, extra, cost)
 	for it := docs.Iterator(); it.HasNext(); {
 		doc := it.Next()
-		m.scores[doc] = max(m.scores[doc], sc.score(doc))
+		if m.scores[doc] < sc.most {
+			m.scores[doc] = max(m.scores[doc], sc.score(doc))
+		}
 	}
 	m.found.Or(docs)
 }

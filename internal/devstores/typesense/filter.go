@@ -326,37 +326,40 @@ func (x *textIndex) beginning(words []string, leading bool) *roaring.Bitmap {
 
 func boolFilter(f *field, value string) (filter, *apiError) {
 	rest, _, not := operator(value)
-	want := map[int64]bool{}
+	var want []interval
 	for _, v := range literals(rest) {
 		switch strings.ToLower(v.text) {
 		case "true":
-			want[1] = true
+			want = append(want, interval{1, 1})
 		case "false":
-			want[0] = true
+			want = append(want, interval{0, 0})
 		default:
 			return nil, badRequest("Value of filter field `%s`: must be `true` or `false`.", f.Name)
 		}
 	}
-	return except(not, numbersWhere(f, func(n int64) bool { return want[n] })), nil
+	return except(not, numbersIn(f, want)), nil
 }
 
-// numbersWhere passes the documents one of whose numbers pleases.
-func numbersWhere(f *field, pleases func(int64) bool) filter {
+// numbersIn passes the documents one of whose numbers lies in one of the intervals.
+func numbersIn(f *field, in []interval) filter {
 	return func(x *index) *roaring.Bitmap {
 		col := x.fields[f.Name].numbers
-		out := roaring.New()
-		batch := make([]uint32, 0, 4096)
-		for doc := range uint32(max(len(col.one), len(col.many))) {
-			if !col.any(doc, pleases) {
-				continue
+		bits := make([]uint64, max(len(col.one), len(col.many))/64+1)
+		for _, i := range in {
+			for doc, n := range col.one {
+				if n >= i.lo && n <= i.hi {
+					bits[doc/64] |= 1 << (doc % 64)
+				}
 			}
-			if batch = append(batch, doc); len(batch) == cap(batch) {
-				out.AddMany(batch)
-				batch = batch[:0]
+			for doc, nums := range col.many {
+				for _, n := range nums {
+					if n >= i.lo && n <= i.hi {
+						bits[doc/64] |= 1 << (doc % 64)
+					}
+				}
 			}
 		}
-		out.AddMany(batch)
-		return out
+		return roaring.FromDense(bits, false)
 	}
 }
 
@@ -381,14 +384,7 @@ func numberFilter(f *field, value string) (filter, *apiError) {
 		}
 		passes = append(passes, in)
 	}
-	return except(not, numbersWhere(f, func(n int64) bool {
-		for _, in := range passes {
-			if n >= in.lo && n <= in.hi {
-				return true
-			}
-		}
-		return false
-	})), nil
+	return except(not, numbersIn(f, passes)), nil
 }
 
 // numberInterval reads 5, =5, >5, >=5, <5, <=5 or 1..5.

@@ -34,21 +34,6 @@ func (c *numberColumn) at(doc uint32) int64 {
 	return missing
 }
 
-// any tells whether one of a document's numbers pleases.
-func (c *numberColumn) any(doc uint32, pleases func(int64) bool) bool {
-	if n := c.at(doc); n != missing {
-		return pleases(n)
-	}
-	if int(doc) < len(c.many) {
-		for _, n := range c.many[doc] {
-			if pleases(n) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // stringColumn holds the sort form of one string field by document.
 type stringColumn struct{ vals []string }
 

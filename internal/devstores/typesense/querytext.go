@@ -1,6 +1,9 @@
 package typesense
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // maxQueryWords bounds a query: the rest of a longer one is not looked at.
 const maxQueryWords = 32
@@ -46,9 +49,7 @@ func parseQuery(q string, z tokenizer) queryText {
 		t.add(z.words(rest[:end]), not, false)
 		q = rest[end:]
 	}
-	if len(t.words) == 0 && len(t.phrases) == 0 && len(t.without) > 0 {
-		t.all = true
-	}
+	t.all = len(t.words) == 0 && len(t.phrases) == 0 // nothing to look for, or only what to leave out
 	t.settle()
 	return t
 }
@@ -77,18 +78,10 @@ func (t *queryText) settle() {
 	t.original = len(t.words)
 }
 
-// drop leaves words out of the query unless nothing would be left.
+// drop leaves words out of the query; when none is left, nothing is found.
 func (t *queryText) drop(unwanted func(string) bool) {
-	var kept []queryWord
-	for _, w := range t.words {
-		if !unwanted(w.text) {
-			kept = append(kept, w)
-		}
-	}
-	if len(kept) > 0 {
-		t.words = kept
-		t.settle()
-	}
+	t.words = slices.DeleteFunc(slices.Clone(t.words), func(w queryWord) bool { return unwanted(w.text) })
+	t.settle()
 }
 
 // String is the query as it is answered in first_q.

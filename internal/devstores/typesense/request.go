@@ -38,6 +38,7 @@ type request struct {
 
 	perPage, page, offset int
 	byOffset              bool
+	united                bool // part of a union: earlier pages are needed too
 
 	typoThreshold, dropThreshold int
 	dropFromLeft                 bool

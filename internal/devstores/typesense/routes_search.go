@@ -16,7 +16,7 @@ func (s *Server) searchCollection(c *call) (int, any, *apiError) {
 	}
 	p := paramsOf(c.URL.Query())
 	p.embed(c.access.embedded)
-	f, err := col.search(p, s.catalog.now.Load())
+	f, err := col.search(p, s.catalog.now.Load(), false)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -28,8 +28,16 @@ func (s *Server) multiSearch(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
+	m := s.catalog.now.Load()
 	list, ok := body["searches"].([]any)
-	if !ok {
+	if pr, named := m.Presets[c.query("preset")]; named && len(list) == 0 {
+		stored, readErr := readObject(pr.Value)
+		if readErr != nil {
+			return 0, nil, badJSON(pr.Value, readErr)
+		}
+		list, ok = stored["searches"].([]any)
+	}
+	if !ok || len(list) == 0 {
 		return 0, nil, badRequest("Missing `searches` array.")
 	}
 	limit, err := paramsOf(c.URL.Query()).count("limit_multi_searches", maxSearches)
@@ -40,10 +48,9 @@ func (s *Server) multiSearch(c *call) (int, any, *apiError) {
 		return 0, nil, badRequest("Number of multi searches exceeds `limit_multi_searches` parameter.")
 	}
 	union, _ := body["union"].(bool)
-	m := s.catalog.now.Load()
 	results, errs := make([]*found, len(list)), make([]*apiError, len(list))
 	for i, one := range list {
-		results[i], errs[i] = s.searchOne(c, m, one)
+		results[i], errs[i] = s.searchOne(c, m, one, union)
 		if errs[i] == errForbidden {
 			return 0, nil, errForbidden
 		}
@@ -69,7 +76,7 @@ func (s *Server) multiSearch(c *call) (int, any, *apiError) {
 }
 
 // searchOne runs one search of several: its own parameters go before those of the URL.
-func (s *Server) searchOne(c *call, m *manifest, one any) (*found, *apiError) {
+func (s *Server) searchOne(c *call, m *manifest, one any, union bool) (*found, *apiError) {
 	own, ok := one.(map[string]any)
 	if !ok {
 		return nil, badRequest("Each search must be an object.")
@@ -89,7 +96,7 @@ func (s *Server) searchOne(c *call, m *manifest, one any) (*found, *apiError) {
 	if !ok {
 		return nil, notFound("Collection not found")
 	}
-	return col.search(p, m)
+	return col.search(p, m, union)
 }
 
 // stats are the figures the client library reads; requests are not counted here.
@@ -106,6 +113,7 @@ func (s *Server) metrics(*call) (int, any, *apiError) {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	return http.StatusOK, map[string]any{
+		"system_memory_total_bytes": mem.Sys, "system_memory_used_bytes": mem.HeapInuse,
 		"typesense_memory_active_bytes": mem.HeapInuse, "typesense_memory_allocated_bytes": mem.HeapAlloc,
 		"typesense_memory_mapped_bytes": mem.Sys,
 	}, nil

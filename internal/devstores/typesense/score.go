@@ -1,8 +1,11 @@
 package typesense
 
 import (
+	"math"
 	"slices"
 	"strconv"
+
+	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // How a text match is put together, from the most to the least significant: words of the query found, the score of the
@@ -34,54 +37,82 @@ type scorer struct {
 	chosen []*candidate
 	extra  []*candidate // words dropped from the query
 	cost   int
-	ids    [][]uint32 // by field: the term ids of chosen and extra words; absent where the field lacks one
-	pos    [][]int    // scratch: positions by word within one element
+	fields []scoredField
+	pos    [][]int // scratch: positions by word within one element
+	most   uint64  // no document can score more
+}
+
+// scoredField is what a scorer needs of one query field.
+type scoredField struct {
+	text   *textIndex
+	ids    []uint32        // term ids of chosen and extra words; absent where the field lacks one
+	docs   *roaring.Bitmap // that have one of them; looking here first spares most rows from being read
+	weight uint64
+	array  bool
 }
 
 // absent is a term id that no row holds.
 const absent = elementEnd - 1
 
 func newScorer(m *matcher, chosen, extra []*candidate, cost int) *scorer {
-	s := &scorer{m: m, chosen: chosen, extra: extra, cost: min(cost, maxTypoCost)}
+	s := &scorer{m: m, chosen: chosen, extra: extra, cost: min(cost, maxTypoCost), most: math.MaxUint64}
 	all := slices.Concat(chosen, extra)
-	for fi := range m.text {
-		ids := make([]uint32, len(all))
+	for fi, qf := range m.r.fields {
+		sf := scoredField{
+			text: m.text[fi], ids: make([]uint32, len(all)), weight: uint64(min(qf.weight, maxFieldWeight)), array: qf.f.array,
+		}
+		var docs []*roaring.Bitmap
 		for i, c := range all {
-			ids[i] = absent
+			sf.ids[i] = absent
 			if t := c.terms[fi]; t != nil {
-				ids[i] = t.id
+				sf.ids[i] = t.id
+				docs = append(docs, t.docs)
 			}
 		}
-		s.ids = append(s.ids, ids)
+		if len(docs) > 0 {
+			sf.docs = roaring.FastOr(docs...)
+			s.fields = append(s.fields, sf)
+		}
 	}
 	s.pos = make([][]int, len(all))
+	if n := len(chosen); len(extra) == 0 && m.synonymOf == 0 && m.r.matchType == "max_score" {
+		best := s.pack(proximity{words: n, last: -1}, uint64(n), true)
+		s.most = s.compose(uint64(n), best, 0, maxFieldWeight, maxFieldsMatched)
+	}
 	return s
 }
 
 // score is a document's text match.
 func (s *scorer) score(doc uint32) uint64 {
 	var best, sum, weight, fields uint64
-	for fi, qf := range s.m.r.fields {
-		score := s.field(s.m.text[fi].row(doc), s.ids[fi])
-		if score == 0 {
+	for i := range s.fields {
+		f := &s.fields[i]
+		if !f.docs.Contains(doc) {
 			continue
 		}
+		score := s.field(f, f.text.row(doc))
 		fields++
-		sum += score * uint64(min(qf.weight, maxFieldWeight))
+		sum += score * f.weight
 		better := score > best
 		if s.m.r.matchType == "max_weight" {
 			better = best == 0 // the fields are in order of weight
 		}
 		if better {
-			best, weight = score, uint64(min(qf.weight, maxFieldWeight))
+			best, weight = score, f.weight
 		}
 	}
-	words := uint64(len(s.chosen) + s.m.bonus)
+	words := uint64(len(s.chosen))
 	for _, c := range s.extra {
 		if c.docs.Contains(doc) {
 			words++
 		}
 	}
+	return s.compose(words, best, sum, weight, fields)
+}
+
+// compose puts a text match together.
+func (s *scorer) compose(words, best, sum, weight, fields uint64) uint64 {
+	words += uint64(s.m.bonus)
 	words, fields = min(words, maxWordsMatched), min(fields, maxFieldsMatched)
 	if !s.m.r.countFields {
 		fields = 0
@@ -96,9 +127,12 @@ func (s *scorer) score(doc uint32) uint64 {
 }
 
 // field scores one field of one document; 0 when no word is in it.
-func (s *scorer) field(row, ids []uint32) (best uint64) {
-	if len(ids) == 1 {
-		return s.single(row, ids[0])
+func (s *scorer) field(f *scoredField, row []uint32) (best uint64) {
+	switch {
+	case len(f.ids) == 1:
+		return s.single(row, f.ids[0])
+	case !f.array:
+		return s.element(row, f.ids)
 	}
 	for len(row) > 0 {
 		element := row
@@ -107,7 +141,7 @@ func (s *scorer) field(row, ids []uint32) (best uint64) {
 		} else {
 			row = nil
 		}
-		best = max(best, s.element(element, ids))
+		best = max(best, s.element(element, f.ids))
 	}
 	return best
 }

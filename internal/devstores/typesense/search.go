@@ -60,7 +60,9 @@ func returnScores(s *[]uint64, docs *roaring.Bitmap) {
 }
 
 // search answers one search. It holds the collection's lock for reading until all that it needs is taken out.
-func (c *collection) search(p params, m *manifest) (*found, *apiError) {
+//
+// A search that is to be united with others takes its hits from the first on.
+func (c *collection) search(p params, m *manifest, united bool) (*found, *apiError) {
 	began := time.Now()
 	p, err := m.withPreset(p)
 	if err != nil {
@@ -68,7 +70,7 @@ func (c *collection) search(p params, m *manifest) (*found, *apiError) {
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	f, err := c.evaluate(p, m)
+	f, err := c.evaluate(p, m, united)
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +79,13 @@ func (c *collection) search(p params, m *manifest) (*found, *apiError) {
 }
 
 // evaluate runs a search. The caller holds mu for reading.
-func (c *collection) evaluate(p params, m *manifest) (*found, *apiError) {
+func (c *collection) evaluate(p params, m *manifest, united bool) (*found, *apiError) {
 	s, x := c.schema, c.index
 	r, err := parseRequest(s, p)
 	if err != nil {
 		return nil, err
 	}
+	r.united = united
 	z := tokenizer{}
 	if len(r.fields) > 0 {
 		z = r.fields[0].f.words
@@ -182,7 +185,10 @@ func (f *found) page(s *sorter, docs *roaring.Bitmap, pins []placed) {
 	f.count = f.countDocs
 	all := inPosition(pins, s.rank(docs, min(f.r.offset+f.r.perPage, f.countDocs)))
 	from := min(f.r.offset, len(all))
-	for _, at := range all[from:min(from+f.r.perPage, len(all))] {
+	if f.r.united {
+		from = 0
+	}
+	for _, at := range all[from:min(f.r.offset+f.r.perPage, len(all))] {
 		f.rows = append(f.rows, s.row(f.r, at.doc, at.at > 0))
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 // unite merges the results of several searches into one list, as multi_search does with union.
 func unite(results []*found) (map[string]any, *apiError) {
+	first := results[0]
 	type entry struct {
 		row
 		from int
@@ -20,7 +21,7 @@ func unite(results []*found) (map[string]any, *apiError) {
 		if len(f.r.groupBy) > 0 {
 			return nil, badRequest("Union search does not support `group_by`.")
 		}
-		if len(f.r.sort) != len(results[0].r.sort) {
+		if len(f.r.sort) != len(first.r.sort) {
 			return nil, badRequest("Expected size of `sort_by` parameter of all searches to be equal.")
 		}
 		total, cut = total+f.count, cut || f.cutOff
@@ -45,8 +46,7 @@ func unite(results []*found) (map[string]any, *apiError) {
 		return slices.Compare(b.keys[:], a.keys[:])
 	})
 	hits := []hitAnswer{}
-	first := results[0]
-	for _, e := range all[:min(len(all), first.r.perPage)] {
+	for _, e := range all[min(len(all), first.r.offset):min(len(all), first.r.offset+first.r.perPage)] {
 		f := results[e.from]
 		h := f.hits([]row{e.row})[0]
 		h.Collection, h.SearchIndex = f.collection, &e.from
