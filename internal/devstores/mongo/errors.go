@@ -33,7 +33,6 @@ const (
 	codeInvalidNamespace       code = 73
 	codeIndexOptionsConflict   code = 85
 	codeIndexKeySpecsConflict  code = 86
-	codeShutdownInProgress     code = 91
 	codeCommandNotSupported    code = 115
 	codeInvalidPipelineOp      code = 168
 	codeCannotIndexParallel    code = 171
@@ -46,10 +45,8 @@ const (
 	codeUpdatedDocumentTooBig  code = 17419
 	codePathCollision          code = 31249
 	codeExclusionInInclusion   code = 31254
-	codeInclusionInExclusion   code = 31253
 	codeMissingFirstFieldInAgg code = 40323
 	codeUnknownStage           code = 40324
-	codeUnknownField           code = 40415
 	codeMissingField           code = 40414
 	codeReplaceRootNotDocument code = 40228
 )
@@ -77,7 +74,6 @@ var codeNames = map[code]string{
 	codeInvalidNamespace:      "InvalidNamespace",
 	codeIndexOptionsConflict:  "IndexOptionsConflict",
 	codeIndexKeySpecsConflict: "IndexKeySpecsConflict",
-	codeShutdownInProgress:    "ShutdownInProgress",
 	codeCommandNotSupported:   "CommandNotSupported",
 	codeInvalidPipelineOp:     "InvalidPipelineOperator",
 	codeCannotIndexParallel:   "CannotIndexParallelArrays",
