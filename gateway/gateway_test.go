@@ -295,7 +295,7 @@ func TestLocale(t *testing.T) {
 		status                           int
 	}{
 		{"none", `{ asker { country language currency } }`, ``, `{"country":"","language":"","currency":""}`, 200},
-		{"literals", `query Named @inContext(country: "IN", language: "hi", currency: "INR") { asker { country language currency } }`, ``,
+		{"literals", `query @inContext(country: "IN", language: "hi", currency: "INR") { asker { country language currency } }`, ``,
 			`{"country":"IN","language":"hi","currency":"INR"}`, 200},
 		{"small letters", `query Named @inContext(country: "in", language: "PT-br", currency: "inr") { asker { country language currency } }`, ``,
 			`{"country":"IN","language":"pt-BR","currency":"INR"}`, 200},

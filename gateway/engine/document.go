@@ -40,6 +40,7 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	if astvalidation.DefaultOperationValidator().Validate(&doc, e.client, &report); report.HasErrors() {
 		return nil, fromReport(report, CodeValidation)
 	}
+	dropDirectives(&doc)
 	d := &document{source: src}
 	if err := d.readDeclared(&doc); err != nil {
 		return nil, err
@@ -66,6 +67,15 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	var err error
 	d.plan, err = e.planner.plan(text.String(), src.name)
 	return d, err
+}
+
+// dropDirectives forgets those of the operation itself, such as @inContext: they speak to the gateway, which has listened, and
+// say nothing about the plan. Besides, the printer loses the keyword of a nameless query that has some.
+func dropDirectives(doc *ast.Document) {
+	for i := range doc.OperationDefinitions {
+		op := &doc.OperationDefinitions[i]
+		op.HasDirectives, op.Directives.Refs = false, nil
+	}
 }
 
 // normalise writes fragments and conditions out and drops every other operation.
