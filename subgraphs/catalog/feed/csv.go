@@ -58,7 +58,7 @@ func (r *records) next() (line, error) {
 			r.behind = append(more, r.behind...)
 			return line{number: r.number, text: first.text}, nil
 		}
-		whole.text = slices.Concat(whole.text, []byte("\n"), l.text)
+		whole.text = append(append(whole.text, '\n'), l.text...)
 		open = open != odd(l.text)
 	}
 	return whole, nil

@@ -95,17 +95,31 @@ func jsonItem(l line) catalog.FeedItem {
 	}
 	var p jsonProduct
 	if err := decode(l.text, &p); err != nil {
-		var whose struct {
-			ExternalID string `json:"externalId"`
-		}
-		json.Unmarshal(l.text, &whose) // as far as it can be read
-		item.ExternalID = whose.ExternalID
+		item.ExternalID = whose(l.text)
 		item.Faults = catalog.Faults{err}
 		return item
 	}
 	item.ExternalID = p.ExternalID
 	item.Input = p.input(&item.Faults)
 	return item
+}
+
+// whose finds the externalId of a broken row, if it stands before what is broken.
+func whose(text []byte) (externalID string) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if _, err := d.Token(); err != nil {
+		return ""
+	}
+	for {
+		key, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return ""
+		}
+		if key == "externalId" && json.Unmarshal(value, &externalID) == nil {
+			return externalID
+		}
+	}
 }
 
 // decode reads one object and nothing else, with no field that nobody would look at.

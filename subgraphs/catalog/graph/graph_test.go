@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -70,6 +71,7 @@ type shop struct {
 	blobs           *blobs
 	clock           *clock.Held
 	ann, bob, staff viewer.Viewer // ann is a professional seller, bob an individual one
+	handler         http.Handler
 	serve           func(viewer.Viewer, string, map[string]any) map[string]any
 }
 
@@ -85,14 +87,14 @@ func setup(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.catalog = catalog.New(s.store, s.blobs, sellers{s.ann.SellerID: true}, feed.Reader{}, s.clock)
-	h := graph.Handler(s.catalog, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	s.handler = graph.Handler(s.catalog, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	s.serve = func(who viewer.Viewer, query string, vars map[string]any) map[string]any {
 		t.Helper()
 		body, _ := json.Marshal(map[string]any{"query": query, "variables": vars})
 		req := httptest.NewRequestWithContext(viewer.With(t.Context(), who), "POST", "/graphql", bytes.NewReader(body))
 		req.Header.Set("Content-Type", "application/json")
 		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, req)
+		s.handler.ServeHTTP(rec, req)
 		var answer map[string]any
 		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
 			t.Fatalf("%v: %s", err, rec.Body)

@@ -79,8 +79,8 @@ func TellLot(ctx context.Context, c *catalog.Catalog, js jetstream.JetStream) (i
 	return len(waiting), c.Told(ctx, waiting)
 }
 
-// Endpoints are the calls that the catalogue answers.
-func Endpoints(c *catalog.Catalog) []call.Endpoint {
+// Calls are the calls that the catalogue answers.
+func Calls(c *catalog.Catalog) []call.Endpoint {
 	return []call.Endpoint{events.VariantsByID.Handle(c.Offers)}
 }
 
