@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -173,8 +175,9 @@ func (inv *Inventory) Reservations(ctx context.Context, who viewer.Viewer, ids [
 }
 
 const (
-	sweepLot  = 100
-	sweepPoll = time.Second
+	sweepLot   = 100
+	sweepPoll  = time.Second
+	sweepPause = 50 * time.Millisecond
 )
 
 // Sweep gives the units of holds back whose time is up, until the context ends. Any number may sweep at once, each hold
@@ -187,7 +190,6 @@ func (inv *Inventory) Sweep(ctx context.Context, report func(error)) error {
 		}
 		if err != nil {
 			report(err)
-			wait = sweepPoll
 		}
 		select {
 		case <-ctx.Done():
@@ -197,23 +199,52 @@ func (inv *Inventory) Sweep(ctx context.Context, report func(error)) error {
 	}
 }
 
-// sweep ends what is due and returns how long nothing will be, at most a second: a hold made meanwhile, elsewhere, may be short.
+// sweep ends what is due and returns how long nothing will be, at most a second: a hold made meanwhile, elsewhere, may
+// be a short one.
 func (inv *Inventory) sweep(ctx context.Context) (time.Duration, error) {
-	for {
-		n, err := inv.store.Expire(ctx, inv.clock.Now(), sweepLot)
-		if err != nil {
-			return 0, err
-		}
-		if n < sweepLot {
-			break
+	for n := sweepLot; n == sweepLot; {
+		var err error
+		if n, err = inv.store.Expire(ctx, inv.clock.Now(), sweepLot); err != nil {
+			return sweepPoll, inv.sweepSingly(ctx, err)
 		}
 	}
 	next, any, err := inv.store.NextExpiry(ctx)
 	if err != nil || !any {
 		return sweepPoll, err
 	}
-	// Not at once even when one is due: then somebody else is at it.
-	return min(max(next.Sub(inv.clock.Now()), sweepPoll/20), sweepPoll), nil
+	// What is due by now is somebody else's already, so there is a pause even then.
+	return min(max(next.Sub(inv.clock.Now()), sweepPause), sweepPoll), nil
+}
+
+// sweepSingly ends what is due one by one, after a lot failed: one hold that cannot be ended must not keep the others.
+func (inv *Inventory) sweepSingly(ctx context.Context, why error) error {
+	due, err := inv.store.Due(ctx, inv.clock.Now(), 10*sweepLot)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	failed := []error{why}
+	for _, r := range due {
+		if _, err := inv.store.End(ctx, r, Expired, inv.clock.Now()); err != nil {
+			failed = append(failed, fmt.Errorf("end %s: %w", r, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+const (
+	keptAnswers = 30 * 24 * time.Hour // far longer than anybody retries
+	forgetLot   = 5000
+)
+
+// ForgetAnswers makes room: keys used long ago can be used anew.
+func (inv *Inventory) ForgetAnswers(ctx context.Context) error {
+	for n := forgetLot; n == forgetLot; {
+		var err error
+		if n, err = inv.store.ForgetAnswers(ctx, inv.clock.Now().Add(-keptAnswers), forgetLot); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkKey(key string, field ...string) error {

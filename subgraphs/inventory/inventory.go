@@ -152,10 +152,14 @@ type Store interface {
 	End(ctx context.Context, reservationID string, to Status, at time.Time) (Status, error)
 	// Expire ends up to most holds whose time is up, passing over those that others are at, and returns how many.
 	Expire(ctx context.Context, at time.Time, most int) (int, error)
+	// Due lists up to most holds whose time is up, those that others are at included.
+	Due(ctx context.Context, at time.Time, most int) ([]string, error)
 	// NextExpiry returns when the next hold runs out; false when nothing is held.
 	NextExpiry(ctx context.Context) (time.Time, bool, error)
 	// SaveWarehouse opens the warehouse, or changes the one with its code, and returns it as it is.
 	SaveWarehouse(ctx context.Context, w Warehouse, at time.Time) (Warehouse, error)
+	// ForgetAnswers forgets up to most answers to keys that were given before a time, and returns how many.
+	ForgetAnswers(ctx context.Context, before time.Time, most int) (int, error)
 	// AddItems remembers items that are not known yet.
 	AddItems(ctx context.Context, items []Item) error
 }

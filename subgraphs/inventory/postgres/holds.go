@@ -98,13 +98,13 @@ const (
 	endOne = `
 		WITH ended AS (
 		    UPDATE reservations SET status = $2, updated_at = $3
-		    WHERE id = $1 AND status = 'HELD' AND ($2 <> 'COMMITTED' OR expires_at > $3)
+		    WHERE id = $1 AND status = 'HELD' AND ($2 <> 'COMMITTED' OR expires_at > $3) AND ($2 <> 'EXPIRED' OR expires_at <= $3)
 		    RETURNING id, order_id)
 		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
 	endDue = `
 		WITH ended AS (
 		    UPDATE reservations SET status = 'EXPIRED', updated_at = $1
-		    WHERE id IN (SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		    WHERE id = ANY (ARRAY(SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 		    RETURNING id, order_id)
 		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
 )
@@ -126,7 +126,7 @@ func (s *Store) End(ctx context.Context, reservationID string, to inventory.Stat
 		return "", err
 	case is == "":
 		return "", inventory.ErrNoReservation
-	case is == inventory.Held: // too late to commit, though nobody swept it yet
+	case is == inventory.Held && to == inventory.Committed: // too late to commit, though nobody swept it yet
 		is = inventory.Expired
 	}
 	return is, nil
@@ -139,6 +139,11 @@ func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err 
 		return err
 	})
 	return n, err
+}
+
+// Due lists holds whose time is up.
+func (s *Store) Due(ctx context.Context, at time.Time, most int) ([]string, error) {
+	return s.q.Due(ctx, db.DueParams{At: at, Most: int32(most)})
 }
 
 // end runs a statement that ends reservations, and does with their units what the status says. It returns how many ended.

@@ -195,6 +195,12 @@ func (s *Store) Move(ctx context.Context, once inventory.Once, variantIDs []stri
 	})
 }
 
+// ForgetAnswers forgets up to most answers given before a time, and returns how many.
+func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) (int, error) {
+	n, err := s.q.ForgetAnswers(ctx, db.ForgetAnswersParams{Before: before, Most: int32(most)})
+	return int(n), err
+}
+
 // again runs fn in a transaction, and once more when another caller was given an answer to the same key meanwhile: then
 // fn finds it. Committing wakes the relay.
 func (s *Store) again(ctx context.Context, fn func(*pipeline) error) error {

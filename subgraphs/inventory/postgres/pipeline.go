@@ -34,7 +34,7 @@ func transact(ctx context.Context, pool *pgxpool.Pool, fn func(*pipeline) error)
 		p.next.Queue("COMMIT")
 		err = p.send(ctx)
 	}
-	if err != nil && conn.Conn().PgConn().TxStatus() != 'I' {
+	if open := conn.Conn().PgConn().TxStatus() != 'I'; err != nil && open && !conn.Conn().IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_, failed := conn.Exec(ctx, "ROLLBACK")

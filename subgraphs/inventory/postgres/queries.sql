@@ -75,6 +75,9 @@ SELECT sqlc.embed(r), sqlc.embed(l) FROM reservations r JOIN reservation_lines l
 WHERE r.id = ANY (@ids::text[])
 ORDER BY r.id, l.variant_id, l.warehouse_id;
 
+-- name: Due :many
+SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= @at ORDER BY expires_at LIMIT @most;
+
 -- name: NextExpiry :one
 SELECT expires_at FROM reservations WHERE status = 'HELD' ORDER BY expires_at LIMIT 1;
 
@@ -121,6 +124,9 @@ SELECT unnest(@reservation_ids::text[]), unnest(@variant_ids::text[]), unnest(@w
 INSERT INTO answers (caller, key, input, answer, created_at)
 SELECT unnest(@callers::text[]), unnest(@keys::text[]), unnest(@inputs::bytea[]), unnest(@answers::text[])::jsonb, @at
 ORDER BY 1, 2;
+
+-- name: ForgetAnswers :execrows
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most));
 
 -- name: Audit :many
 -- Audit says what of the levels, sums and reservations the ledger does not bear out.

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -214,6 +215,52 @@ func TestTheLifeOfAHold(t *testing.T) {
 		}
 	}
 	s.sound()
+}
+
+// One hold that cannot be ended, for somebody has tampered with the stock, keeps no other from ending.
+func TestTheSweeperGetsPastDamage(t *testing.T) {
+	s := setup(t)
+	w := s.warehouse("BLR-1")
+	broken, fine := s.stocked(1, w), s.stocked(1, w)
+	stuck := s.held(lines(1, broken)...)
+	s.clock.Advance(time.Second)
+	s.held(lines(1, fine)...)
+	if _, err := s.pool.Exec(t.Context(), `BEGIN; SET LOCAL session_replication_role = replica; UPDATE levels SET held = 0 WHERE variant_id = '`+broken+`'; COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(15 * time.Minute)
+	ctx, stop := context.WithCancel(t.Context())
+	var reported error
+	if err := s.inv.Sweep(ctx, func(err error) { reported = err; stop() }); err != nil {
+		t.Fatal(err)
+	}
+	if reported == nil || !strings.Contains(reported.Error(), stuck) {
+		t.Errorf("reported %v, want %s", reported, stuck)
+	}
+	s.want(fine, 1, 0)
+}
+
+func TestAnswersAreForgottenInTheEnd(t *testing.T) {
+	s := setup(t)
+	v := s.stocked(10, s.warehouse("BLR-1"))
+	old := s.request(lines(1, v)...)
+	first, err := s.inv.Hold(t.Context(), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		again bool
+	}{{29 * 24 * time.Hour, true}, {2 * 24 * time.Hour, false}} {
+		s.clock.Advance(c.after)
+		if err := s.inv.ForgetAnswers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		old.ExpiresAt = s.clock.Now().Add(time.Minute)
+		if r, err := s.inv.Hold(t.Context(), old); err != nil || (r.ReservationID == first.ReservationID) != c.again {
+			t.Errorf("after %s: %+v, %v", c.after, r, err)
+		}
+	}
 }
 
 func TestAHoldIsForAllOrNothing(t *testing.T) {

@@ -102,6 +102,7 @@ CREATE TABLE answers (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (caller, key)
 );
+CREATE INDEX answers_by_age ON answers USING brin (created_at);
 
 -- +goose StatementBegin
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -229,6 +229,52 @@ func (q *Queries) Audit(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
+const due = `-- name: Due :many
+SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
+`
+
+type DueParams struct {
+	At   time.Time
+	Most int32
+}
+
+func (q *Queries) Due(ctx context.Context, arg DueParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, due, arg.At, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const forgetAnswers = `-- name: ForgetAnswers :execrows
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < $1 LIMIT $2))
+`
+
+type ForgetAnswersParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetAnswers, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const inStock = `-- name: InStock :many
 SELECT DISTINCT i.product_id FROM items i JOIN stock s USING (variant_id)
 WHERE i.product_id = ANY ($1::text[]) AND i.listed AND s.on_hand > s.held
