@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,19 +26,34 @@ func digestOf(parts ...string) digest {
 	return digest(h.Sum(nil))
 }
 
-// A cache holds the most recently used results of some work, and does the same work once when many ask for it at once.
-type cache[V any] struct {
+// largestCache is about how many bytes one cache may hold. Documents are as large as clients make them, so their number
+// alone bounds nothing.
+const largestCache = 64 << 20
+
+// A cache holds the most recently used results of some work, bounded in number and in bytes, and does the same work once
+// when many ask for it at once.
+type cache[V interface{ bytes() int }] struct {
 	entries      *lru.Cache[digest, V]
+	held         atomic.Int64 // bytes
 	working      singleflight.Group
 	hits, misses prometheus.Counter
 }
 
-func newCache[V any](size int, lookups *prometheus.CounterVec, name string) (*cache[V], error) {
-	entries, err := lru.New[digest, V](size)
-	if err != nil {
-		return nil, err
+func newCache[V interface{ bytes() int }](size int, lookups *prometheus.CounterVec, name string) (*cache[V], error) {
+	c := &cache[V]{hits: lookups.WithLabelValues(name, "hit"), misses: lookups.WithLabelValues(name, "miss")}
+	var err error
+	c.entries, err = lru.NewWithEvict(size, func(_ digest, v V) { c.held.Add(-int64(v.bytes())) })
+	return c, err
+}
+
+func (c *cache[V]) add(key digest, v V) {
+	c.held.Add(int64(v.bytes()))
+	c.entries.Add(key, v)
+	for c.held.Load() > largestCache {
+		if _, _, any := c.entries.RemoveOldest(); !any {
+			return
+		}
 	}
-	return &cache[V]{entries: entries, hits: lookups.WithLabelValues(name, "hit"), misses: lookups.WithLabelValues(name, "miss")}, nil
 }
 
 // get returns what work made for the key, earlier or now. Failures are not kept. A caller that gives up does not stop the
@@ -54,7 +70,7 @@ func (c *cache[V]) get(ctx context.Context, key digest, work func() (V, error)) 
 		}
 		v, err := contained(work)
 		if err == nil {
-			c.entries.Add(key, v)
+			c.add(key, v)
 		}
 		return v, err
 	})

@@ -23,6 +23,15 @@ type document struct {
 	plan      *executable
 }
 
+// bytes is a rough measure: the parsed operation is some times as large as its text.
+func (d *document) bytes() int {
+	n := len(d.source.text) + 8*len(d.declared.Input.RawBytes) + 4_096
+	for _, v := range d.literals {
+		n += len(v)
+	}
+	return n
+}
+
 // prepare normalises, validates and plans a source. Planning may be shared with other documents that mean the same.
 func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	if src.introspect && !e.introspect {

@@ -112,5 +112,5 @@ func client(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// planners bounds the planning done at once, so that a costly plan cannot take every core from operations already planned.
-func planners() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+// planners bounds the planning done at once: the library cannot be interrupted, and a plan that takes for ever takes a slot.
+func planners() int { return max(4, runtime.GOMAXPROCS(0)) }

@@ -12,14 +12,16 @@ import (
 // written, its description apart.
 type executable struct {
 	id           uint64
+	size         int                           // of the operation's text
 	response     *resolve.GraphQLResponse      // always: the shape of the answer
 	incremental  *resolve.GraphQLDeferResponse // for @defer
 	subscription *resolve.GraphQLSubscription  // for subscriptions
 	description  description
 }
 
-func newExecutable(p plan.Plan, key digest) (*executable, error) {
-	x := &executable{id: binary.LittleEndian.Uint64(key[:])}
+func newExecutable(p plan.Plan, text, name string) (*executable, error) {
+	key := digestOf(text, name)
+	x := &executable{id: binary.LittleEndian.Uint64(key[:]), size: len(text)}
 	switch p := p.(type) {
 	case *plan.SynchronousResponsePlan:
 		x.response = p.Response
@@ -34,5 +36,8 @@ func newExecutable(p plan.Plan, key digest) (*executable, error) {
 	x.guardFetches()
 	return x, nil
 }
+
+// bytes is a rough measure: a plan is some times as large as the text of its operation.
+func (x *executable) bytes() int { return 50*x.size + 8_192 }
 
 func (x *executable) deferred() bool { return x.incremental != nil }

@@ -96,11 +96,36 @@ func TestErrorsOfSubgraphsKeepMessageCodeAndPath(t *testing.T) {
 	for query, want := range map[string]string{
 		`{ product(id: "2") { name } }`:                                      `{"errors":[{"message":"no name","path":["product","name"],"extensions":{"code":"NOT_FOUND"}}],"data":{"product":null}}`,
 		`{ a: product(id: "1") { rating } }`:                                 `{"errors":[{"message":"no stars","path":["a","rating"],"extensions":{"code":"CONFLICT"}}],"data":{"a":{"rating":null}}}`,
-		`{ products(first: 1) { id rating } }`:                               `{"errors":[{"message":"no stars","path":["products"],"extensions":{"code":"CONFLICT"}}],"data":{"products":[{"id":"1","rating":null}]}}`,
+		`{ products(first: 1) { id rating } }`:                               `{"errors":[{"message":"no stars","path":["products",0,"rating"],"extensions":{"code":"CONFLICT"}}],"data":{"products":[{"id":"1","rating":null}]}}`,
 		`{ product(id: "1") { variants { stock { warehouse { city } } } } }`: `{"errors":[{"message":"no city","path":["product","variants"],"extensions":{"code":"SUBGRAPH_ERROR"}}],"data":{"product":{"variants":[{"stock":{"warehouse":null}},{"stock":{"warehouse":null}}]}}}`,
 	} {
 		if got := answerOf(t, e, as(viewer.Viewer{}), query, ""); got != want {
 			t.Errorf("%s\n got %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+func TestErrorsAboutItemsOfListsFindTheirPlace(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["inventory"].fields["Variant.stock"] = func(v object, _ map[string]any) any {
+		switch v["id"] {
+		case "v1b", "v2a":
+			return coded{"no stock of " + v["id"].(string), "NOT_FOUND"}
+		case "v2b":
+			return v["unknown"] // null, and no error
+		}
+		return v["stock"]
+	}
+	for _, c := range []struct{ query, want string }{
+		{`{ product(id: "1") { variants { sku stock { available } } } }`,
+			`{"errors":[{"message":"no stock of v1b","path":["product","variants",1,"stock"],"extensions":{"code":"NOT_FOUND"}}],"data":{"product":{"variants":[{"sku":"A1","stock":{"available":3}},{"sku":"B1","stock":null}]}}}`},
+		{`{ products(first: 1) { variants { stock { available } } } }`,
+			`{"errors":[{"message":"no stock of v1b","path":["products",0,"variants",1,"stock"],"extensions":{"code":"NOT_FOUND"}}],"data":{"products":[{"variants":[{"stock":{"available":3}},{"stock":null}]}]}}`},
+		{`{ product(id: "2") { variants { stock { available } } } }`, // which of the two nulls it was is not known
+			`{"errors":[{"message":"no stock of v2a","path":["product","variants"],"extensions":{"code":"NOT_FOUND"}}],"data":{"product":{"variants":[{"stock":null},{"stock":null}]}}}`},
+	} {
+		if got := answerOf(t, e, as(viewer.Viewer{}), c.query, ""); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.query, got, c.want)
 		}
 	}
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/errorcodes"
 )
 
@@ -51,6 +49,7 @@ var (
 
 func (x *executable) translate(found []Error, data json.RawMessage) Errors {
 	var out, nulls Errors
+	x.locate(found, data)
 	for _, f := range found {
 		t := x.translated(f, data)
 		if strings.HasPrefix(f.Message, nullFound) {
@@ -121,81 +120,4 @@ func (x *executable) missing(subgraph string, data json.RawMessage) []string {
 		}
 	}
 	return out
-}
-
-// pathOf reads a path as the library prints it in messages: "query.products.@.price".
-func pathOf(printed string) []any {
-	var out []any
-	for _, p := range strings.Split(printed, ".") {
-		out = append(out, p)
-	}
-	return out
-}
-
-// clean makes a path one that leads through the answer. A fetch for the items of a list does not know which item an
-// error belongs to; the path then ends at the list.
-func (x *executable) clean(path []any) []any {
-	var out []any
-	var node resolve.Node = x.response.Data
-	for i, p := range path {
-		for {
-			a, ok := node.(*resolve.Array)
-			if !ok {
-				break
-			}
-			if _, isNumber := p.(float64); !isNumber {
-				return out
-			}
-			node = a.Item
-			break
-		}
-		switch p := p.(type) {
-		case float64:
-			out = append(out, int(p))
-		case string:
-			if p == "@" {
-				return out
-			}
-			next := child(node, p)
-			if next == nil && i == 0 && (p == "query" || p == "mutation" || p == "subscription") {
-				continue // the library begins some paths with the root
-			}
-			out = append(out, p)
-			if next != nil {
-				node = next
-			}
-		}
-	}
-	return out
-}
-
-func child(n resolve.Node, key string) resolve.Node {
-	o, ok := n.(*resolve.Object)
-	if !ok {
-		return nil
-	}
-	for _, f := range o.Fields {
-		if string(f.Name) == key {
-			return f.Value
-		}
-	}
-	return nil
-}
-
-// explains tells whether an error at one path accounts for a null at another: they lie on one line.
-func explains(at, null []any) bool {
-	for i := range min(len(at), len(null)) {
-		if text(at[i]) != text(null[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func text(p any) string {
-	if n, ok := p.(int); ok {
-		return strconv.Itoa(n)
-	}
-	s, _ := p.(string)
-	return s
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -55,8 +57,9 @@ var graphs = []graph{
 	}},
 	{"requires", func(t testing.TB) []*service {
 		catalog := newService(t, "requires", "catalog")
-		box := object{"id": "1", "price": 10, "packaging": object{"__typename": "Box", "width": 2, "height": 3}, "maker": object{"name": "Ada", "country": "FR"}}
-		tube := object{"id": "2", "price": 20, "packaging": object{"__typename": "Tube", "length": 9}, "maker": nil}
+		box := object{"id": "1", "price": 10, "packaging": object{"__typename": "Box", "width": 2, "height": 3}, "maker": object{"name": "Ada", "country": "FR"},
+			"keepers": []object{{"__typename": "Person", "name": "Bob", "age": 40}, {"__typename": "Robot", "name": "R2", "model": "D2", "parts": []object{{"__typename": "Box", "width": 1, "height": 1}, {"__typename": "Tube", "length": 4}}}}}
+		tube := object{"id": "2", "price": 20, "packaging": object{"__typename": "Tube", "length": 9}, "maker": nil, "keepers": []object{}}
 		catalog.fields["Query.products"] = value([]object{box, tube})
 		catalog.fields["Query.product"] = value(box)
 		catalog.fields["Product.price"] = func(p object, args map[string]any) any {
@@ -87,11 +90,24 @@ var graphs = []graph{
 			}
 			return nil
 		}
+		shipping.fields["Product.label"] = func(p object, _ map[string]any) any {
+			var words []string
+			for _, k := range p["keepers"].([]any) {
+				k := k.(object)
+				words = append(words, fmt.Sprint(k["__typename"], " ", k["name"]))
+				if parts, ok := k["parts"].([]any); ok {
+					words = append(words, fmt.Sprint(k["model"], " of ", parts))
+				}
+			}
+			return strings.Join(words, ", ")
+		}
 		return []*service{catalog, shipping}
 	}, []query{
 		{"argument-and-fragments", `{ products { id estimate } }`, ""},
 		{"own-argument", `query ($c: Currency! = INR) { product(id: "1") { price(currency: $c) euros: price(currency: EUR) estimate(express: true) } }`, ""},
 		{"null-object", `{ products { id customs } }`, ""},
+		{"interface-in-a-list", `{ products { label } }`, ""},
+		{"beside-the-clients-own", `{ product(id: "1") { label packaging { kind: __typename ... on Box { height } } estimate keepers { name ... on Person { age } } } }`, ""},
 		{"twice", `{ products { normal: estimate express: estimate(express: true) } }`, ""},
 	}},
 	{"provides", func(t testing.TB) []*service {

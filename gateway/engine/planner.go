@@ -103,5 +103,5 @@ func (p *planner) make(text, name string) (*executable, error) {
 	}
 	forgetTrigger(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
-	return newExecutable(made, digestOf(text, name))
+	return newExecutable(made, text, name)
 }

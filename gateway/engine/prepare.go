@@ -64,6 +64,8 @@ type source struct {
 	introspect bool
 }
 
+func (s *source) bytes() int { return len(s.text) + 512 }
+
 // read parses a document, refuses it when it is too large and finds the operation.
 func (e *Engine) read(text, name string) (*source, error) {
 	if err := e.limits.Text(text); err != nil {

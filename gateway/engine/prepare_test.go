@@ -270,6 +270,22 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 }
 
+func TestCachesAreBoundedInBytes(t *testing.T) {
+	e, _ := newEngine(t, "shop", newShop(t)...)
+	text := strings.Repeat("x", 1_000_000)
+	for i := range 100 { // as large as a request may be
+		prepare(t, e, fmt.Sprintf(`{ echo(value: "%d%s") }`, i, text), "")
+	}
+	for name, held := range map[string]int64{"sources": e.sources.held.Load(), "documents": e.documents.held.Load()} {
+		if held > largestCache || held < 10_000_000 {
+			t.Errorf("%s: %d bytes are held", name, held)
+		}
+	}
+	if n := e.planner.plans.entries.Len(); n != 1 {
+		t.Errorf("%d plans: a literal made one of its own", n)
+	}
+}
+
 func TestIntrospectionCanBeSwitchedOff(t *testing.T) {
 	e, _ := newEngineWith(t, "shop", Config{}, newShop(t)...)
 	for _, q := range []string{`{ __schema { types { name } } }`, `{ __type(name: "Query") { name } }`, `{ version ...f } fragment f on Query { s: __schema { queryType { name } } }`} {

@@ -10,17 +10,43 @@ import (
 // it the subgraph that gets them in a representation could not tell what they are.
 func (s *Supergraph) required(f fieldSet) string {
 	sel, err := selection(f.selection)
-	if err != nil {
+	if err != nil || !s.abstract(f.typeName, sel) {
 		return f.selection
 	}
 	var b strings.Builder
 	s.writeRequired(&b, f.typeName, sel)
-	return b.String()
+	return strings.TrimSpace(b.String())
+}
+
+// open tells whether a value of the type may be one of several objects.
+func (s *Supergraph) open(d *ast.Definition) bool {
+	return d != nil && (d.Kind == ast.Interface && !s.virtual[d.Name] || d.Kind == ast.Union)
+}
+
+// abstract tells whether a selection goes through an open type.
+func (s *Supergraph) abstract(typeName string, sel ast.SelectionSet) bool {
+	d := s.types[typeName]
+	if s.open(d) {
+		return true
+	}
+	for _, x := range sel {
+		switch x := x.(type) {
+		case *ast.Field:
+			if f := fieldOf(d, x.Name); f != nil && len(x.SelectionSet) > 0 && s.abstract(f.Type.Name(), x.SelectionSet) {
+				return true
+			}
+		case *ast.InlineFragment:
+			if s.abstract(x.TypeCondition, x.SelectionSet) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *Supergraph) writeRequired(b *strings.Builder, typeName string, sel ast.SelectionSet) {
 	d := s.types[typeName]
-	if d != nil && (d.Kind == ast.Interface && !s.virtual[typeName] || d.Kind == ast.Union) {
+	if s.open(d) {
 		b.WriteString("__typename ")
 	}
 	for _, x := range sel {

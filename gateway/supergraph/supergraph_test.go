@@ -177,7 +177,7 @@ type Closed implements Node @join__type(graph: A) @join__implements(graph: A, in
 func TestRequiredFieldSetsNameTheirTypes(t *testing.T) {
 	s := read(t, "requires")
 	got := s.required(fieldSet{"Product", "estimate", `price(currency:EUR)packaging{...on Box{width height}...on Tube{length}}`})
-	want := `price(currency: EUR) packaging { __typename ... on Box { width height } ... on Tube { length } } `
+	want := `price(currency: EUR) packaging { __typename ... on Box { width height } ... on Tube { length } }`
 	if got != want {
 		t.Errorf("got %q", got)
 	}
