@@ -81,7 +81,8 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g.transport = transport.New(transport.Config{
-		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins, Sockets: g.watch.sockets,
+		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
+		Sockets: g.watch.sockets, Refused: g.watch.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -1,9 +1,7 @@
 package gateway_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,213 +13,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.uber.org/goleak"
 
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/gateway/playground"
-	"github.com/souk-shop/souk/internal/passport"
-	"github.com/souk-shop/souk/internal/viewer"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var key = passport.Key("shared by gateway and subgraphs")
-
-// corner is the one subgraph of a small shop. It looks for the names of fields and answers what they mean.
-type corner struct {
-	arrived chan string   // the field of a request that waits
-	release chan struct{} // "slow" and "pay" take one and answer
-	over    chan struct{} // closed at the end of the test
-}
-
-func (c *corner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	var request struct {
-		Query     string         `json:"query"`
-		Variables map[string]any `json:"variables"`
-	}
-	json.Unmarshal(body, &request)
-	w.Header().Set("Content-Type", "application/json")
-	data := map[string]any{}
-	has := func(field string) bool { return strings.Contains(request.Query, field) }
-	for _, field := range []string{"slow", "pay"} {
-		if has(field) {
-			c.arrived <- field
-			select {
-			case <-c.release:
-				data[field] = "done"
-			case <-c.over:
-			}
-		}
-	}
-	if has("asker") {
-		v := viewer.From(r.Context())
-		data["asker"] = map[string]any{"account": v.AccountID, "country": v.Country, "language": v.Language, "currency": v.Currency}
-	}
-	if has("greeting") {
-		data["greeting"] = "hello"
-	}
-	answer := map[string]any{"data": data}
-	if has("broken") {
-		data["broken"] = nil
-		answer["errors"] = []any{map[string]any{"message": "no more hellos", "path": []any{"broken"}, "extensions": map[string]any{"code": "SOLD_OUT"}}}
-	}
-	json.NewEncoder(w).Encode(answer)
-}
-
-// A house is a gateway that is served, with what it writes and measures.
-type house struct {
-	*gateway.Gateway
-	*corner
-	url   string
-	addr  string
-	lines *lines
-	spans *tracetest.InMemoryExporter
-	sign  func(claims jwt.MapClaims) string
-	srv   *httptest.Server
-}
-
-// lines are what was logged.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-	got chan struct{} // a value for every line
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, err := l.buf.Write(p)
-	l.got <- struct{}{}
-	return n, err
-}
-
-// next waits for one line and returns all of them so far, the last first.
-func (l *lines) next(t *testing.T) map[string]any {
-	t.Helper()
-	<-l.got
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := bytes.Split(bytes.TrimSpace(l.buf.Bytes()), []byte("\n"))
-	var line map[string]any
-	if err := json.Unmarshal(all[len(all)-1], &line); err != nil {
-		t.Fatal(err)
-	}
-	return line
-}
-
-func open(t *testing.T, change func(*gateway.Config)) house {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	sdl, err := os.ReadFile("testdata/corner.graphql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := house{
-		corner: &corner{arrived: make(chan string, 10), release: make(chan struct{}), over: make(chan struct{})},
-		lines:  &lines{got: make(chan struct{}, 1000)}, spans: tracetest.NewInMemoryExporter(),
-	}
-	h.sign = func(claims jwt.MapClaims) string {
-		all := jwt.MapClaims{"iss": "souk", "sub": "acc_ann", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
-		for name, v := range claims {
-			all[name] = v
-		}
-		token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, all)
-		token.Header["kid"] = "k1"
-		text, err := token.SignedString(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	behind := http.NewServeMux()
-	behind.Handle("/graphql", key.Guard(h.corner))
-	behind.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
-	behind.HandleFunc("/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k1", Algorithm: "EdDSA", Use: "sig"}}})
-	})
-	subgraph := httptest.NewServer(behind)
-	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(h.spans))
-	pool := &http.Transport{}
-	c := gateway.Config{
-		SupergraphSDL: string(sdl), URLs: map[string]string{"corner": subgraph.URL + "/graphql"},
-		Health:   map[string]string{"corner": subgraph.URL + "/healthz"},
-		JWKS:     subgraph.URL + "/jwks.json",
-		Passport: key, Upstream: pool,
-		Log: slog.New(slog.NewJSONHandler(h.lines, nil)), Metrics: prometheus.NewRegistry(), Tracing: traces,
-	}
-	if change != nil {
-		change(&c)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	h.Gateway, err = gateway.New(ctx, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.srv = httptest.NewServer(h.Handler())
-	h.url, h.addr = h.srv.URL, h.srv.Listener.Addr().String()
-	t.Cleanup(func() {
-		close(h.over)
-		if err := h.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		h.srv.Close()
-		cancel()
-		traces.Shutdown(context.Background())
-		pool.CloseIdleConnections()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-		subgraph.Close()
-		goleak.VerifyNone(t, before)
-	})
-	return h
-}
-
-func (h house) ask(t *testing.T, body string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	return h.send(t, "POST", "/graphql", body, append(headers, "Content-Type: application/json")...)
-}
-
-func (h house) send(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, header := range headers {
-		name, value, _ := strings.Cut(header, ": ")
-		req.Header.Set(name, value)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(text)
-}
-
-func quoted(text string) string {
-	q, _ := json.Marshal(text)
-	return string(q)
-}
 
 func TestAnswer(t *testing.T) {
 	h := open(t, nil)
@@ -285,49 +85,6 @@ func TestSessions(t *testing.T) {
 		if res.Header.Get(gateway.TraceHeader) == "" {
 			t.Errorf("%s: no trace id", name)
 		}
-	}
-}
-
-func TestLocale(t *testing.T) {
-	h := open(t, nil)
-	for _, c := range []struct {
-		name, operation, variables, want string
-		status                           int
-	}{
-		{"none", `{ asker { country language currency } }`, ``, `{"country":"","language":"","currency":""}`, 200},
-		{"literals", `query @inContext(country: "IN", language: "hi", currency: "INR") { asker { country language currency } }`, ``,
-			`{"country":"IN","language":"hi","currency":"INR"}`, 200},
-		{"small letters", `query Named @inContext(country: "in", language: "PT-br", currency: "inr") { asker { country language currency } }`, ``,
-			`{"country":"IN","language":"pt-BR","currency":"INR"}`, 200},
-		{"variables", `query($c: CountryCode, $l: LanguageCode = "fr") @inContext(country: $c, language: $l) { asker { country language currency } }`, `{"c":"DE"}`,
-			`{"country":"DE","language":"fr","currency":""}`, 200},
-		{"same document, other variables", `query($c: CountryCode, $l: LanguageCode = "fr") @inContext(country: $c, language: $l) { asker { country language currency } }`,
-			`{"c":null,"l":"en"}`, `{"country":"","language":"en","currency":""}`, 200},
-		{"no such country", `query Named @inContext(country: "XQ") { asker { country } }`, ``, `"@inContext(country:): \"XQ\" is not an ISO 3166-1 alpha-2 country code"`, 400},
-		{"a continent", `query Named @inContext(country: "150") { asker { country } }`, ``, `is not an ISO 3166-1 alpha-2 country code`, 400},
-		{"no such language", `query Named @inContext(language: "klingonese") { asker { country } }`, ``, `is not a BCP 47 language tag`, 400},
-		{"no such currency", `query Named @inContext(currency: "LOOT") { asker { country } }`, ``, `is not an ISO 4217 currency code`, 400},
-		{"a bad variable", `query($c: CurrencyCode) @inContext(currency: $c) { asker { country } }`, `{"c":"ZZZZ"}`, `is not an ISO 4217 currency code`, 400},
-		{"a number", `query($c: CurrencyCode) @inContext(currency: $c) { asker { country } }`, `{"c":7}`, `$c must be a text`, 400},
-		{"on a field", `{ asker @inContext(country: "IN") { country } }`, ``, `GRAPHQL_VALIDATION_FAILED`, 400},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			variables := c.variables
-			if variables == "" {
-				variables = "null"
-			}
-			res, body := h.ask(t, fmt.Sprintf(`{"query":%s,"variables":%s}`, quoted(c.operation), variables), "Accept: application/graphql-response+json")
-			if c.status != 200 {
-				want, _ := json.Marshal(c.want)
-				if res.StatusCode != c.status || !strings.Contains(body, strings.Trim(c.want, `"`)) && !strings.Contains(body, string(want)) {
-					t.Errorf("%s %s", res.Status, body)
-				}
-				return
-			}
-			if body != `{"data":{"asker":`+c.want+`}}` {
-				t.Errorf("%s %s", res.Status, body)
-			}
-		})
 	}
 }
 

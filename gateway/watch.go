@@ -60,7 +60,7 @@ func newWatch(log *slog.Logger, metrics prometheus.Registerer, tracing trace.Tra
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"kind", "name", "status"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "souk", Subsystem: "gateway", Name: "errors_total", Help: "Errors in answers, by extensions.code.",
+			Namespace: "souk", Subsystem: "gateway", Name: "errors_total", Help: "Errors in answers and refusals, by extensions.code.",
 		}, []string{"code"}),
 		running: gauge("operations", "Queries and mutations under way."),
 		streams: gauge("subscriptions", "Subscriptions under way, over every transport."),
@@ -88,6 +88,9 @@ func (w *watch) traced(next http.Handler) http.Handler {
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true }),
 		otelhttp.WithFilter(func(r *http.Request) bool { return !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }))
 }
+
+// refused counts a request that was turned away before it became an operation.
+func (w *watch) refused(code string) { w.failures.WithLabelValues(codeLabel(code)).Inc() }
 
 // A sighting is what is known about one operation; it is used by one goroutine.
 type sighting struct {

@@ -17,6 +17,7 @@ const (
 	codeMethod      = "METHOD_NOT_ALLOWED"
 	codeAcceptable  = "NOT_ACCEPTABLE"
 	codeTooLarge    = "PAYLOAD_TOO_LARGE"
+	codeTooSlow     = "REQUEST_TIMEOUT"
 	codeMediaType   = "UNSUPPORTED_MEDIA_TYPE"
 	codeCSRF        = "PREFLIGHT_REQUIRED"
 	codeUnavailable = "UNAVAILABLE"
@@ -30,6 +31,7 @@ var statuses = map[string]int{
 	codeMethod:                 http.StatusMethodNotAllowed,
 	codeAcceptable:             http.StatusNotAcceptable,
 	codeTooLarge:               http.StatusRequestEntityTooLarge,
+	codeTooSlow:                http.StatusRequestTimeout,
 	codeMediaType:              http.StatusUnsupportedMediaType,
 	"THROTTLED":                http.StatusTooManyRequests,
 	engine.CodeInternal:        http.StatusInternalServerError,
@@ -45,22 +47,22 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 	accept := parseAccept(r.Header.Get("Accept"))
 	if accept.none() {
-		refuse(w, formatJSON, refusal(codeAcceptable,
+		h.refuse(w, formatJSON, refusal(codeAcceptable,
 			"answers come as application/graphql-response+json, application/json, text/event-stream or multipart/mixed"))
 		return
 	}
 	if !preflighted(r) {
-		refuse(w, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
+		h.refuse(w, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
 		return
 	}
 	request, errs := h.decode(w, r)
 	if errs != nil {
-		refuse(w, accept.json, errs)
+		h.refuse(w, accept.json, errs)
 		return
 	}
 	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
-		refuse(w, accept.json, refusalOf(err))
+		h.refuse(w, accept.json, refusalOf(err))
 		return
 	}
 	ctx, cancel := context.WithCancel(viewer.With(r.Context(), who))
@@ -71,7 +73,12 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a request that is not GraphQL over HTTP, or not allowed: the status says so in every format.
-func refuse(w http.ResponseWriter, as format, errs engine.Errors) {
+func (h *Handler) refuse(w http.ResponseWriter, as format, errs engine.Errors) {
+	h.Refused(errs[0].Code())
+	h.writeRefusal(w, as, errs)
+}
+
+func (h *Handler) writeRefusal(w http.ResponseWriter, as format, errs engine.Errors) {
 	status := statusOf(errs)
 	switch status {
 	case http.StatusUnauthorized:
@@ -79,7 +86,7 @@ func refuse(w http.ResponseWriter, as format, errs engine.Errors) {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", "GET, POST")
 	}
-	writeJSON(w, as, status, encodeErrors(errs))
+	h.writeJSON(w, as, status, encodeErrors(errs))
 }
 
 func statusOf(errs engine.Errors) int {
@@ -91,15 +98,19 @@ func statusOf(errs engine.Errors) int {
 	return http.StatusBadRequest
 }
 
-func writeJSON(w http.ResponseWriter, as format, status int, document []byte) {
+func (h *Handler) writeJSON(w http.ResponseWriter, as format, status int, document []byte) {
 	media := "application/json; charset=utf-8"
 	if as == formatResponseJSON {
 		media = "application/graphql-response+json; charset=utf-8"
 	}
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("Content-Length", strconv.Itoa(len(document)))
+	rc := http.NewResponseController(w)
+	rc.SetWriteDeadline(time.Now().Add(h.WriteWait))
 	w.WriteHeader(status)
 	w.Write(document)
+	rc.Flush()
+	rc.SetWriteDeadline(time.Time{}) // the connection may serve another request
 }
 
 // encodeErrors makes the response of a request that was not executed: errors, and no data entry.
@@ -184,7 +195,7 @@ func (to *httpReply) Next(result []byte, more bool) error {
 	if to.stream != nil {
 		return to.stream.next(result, more)
 	}
-	writeJSON(to.w, to.accept.json, http.StatusOK, result)
+	to.h.writeJSON(to.w, to.accept.json, http.StatusOK, result)
 	return nil
 }
 
@@ -198,9 +209,9 @@ func (to *httpReply) Fail(errs engine.Errors) {
 	case to.answered: // one document was all there was to say
 	case to.accept.json == formatJSON && statusOf(errs) == http.StatusBadRequest:
 		// application/json: a well-formed request is a 200 whatever becomes of its operation
-		writeJSON(to.w, formatJSON, http.StatusOK, encodeErrors(errs))
+		to.h.writeJSON(to.w, formatJSON, http.StatusOK, encodeErrors(errs))
 	default:
-		refuse(to.w, to.accept.json, errs)
+		to.h.writeRefusal(to.w, to.accept.json, errs)
 	}
 	to.answered = true
 }

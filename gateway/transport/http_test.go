@@ -1,13 +1,18 @@
 package transport_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/souk-shop/souk/gateway/transport"
 )
@@ -243,6 +248,75 @@ func TestBodyLimit(t *testing.T) {
 				t.Errorf("%d %s", res.StatusCode, body)
 			}
 		})
+	}
+}
+
+// Who sends a body byte by byte, or takes an answer so, is cut off.
+func TestSlowBody(t *testing.T) {
+	h := open(t, func(c *transport.Config) { c.ReadWait = 20 * time.Millisecond })
+	for header, status := range map[string]string{"Content-Type: application/json": "408", "Content-Type: text/plain": "415"} {
+		conn, err := net.Dial("tcp", h.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: souk\r\n%s\r\nContent-Length: 100\r\n\r\n{\"query\":", header)
+		all, err := io.ReadAll(conn) // to the end: the connection is closed, since the rest of the body would be in the way
+		if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 "+status) {
+			t.Errorf("%s: %v %q", header, err, all)
+		}
+	}
+}
+
+func TestSlowReader(t *testing.T) {
+	h := open(t, func(c *transport.Config) { c.WriteWait = 20 * time.Millisecond })
+	h.large = 64 << 20 // more than the kernel takes off our hands
+	conn, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: souk\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"query\":\"{ large }\"}")
+	<-h.given // up: the handler has returned without our reading a byte
+	if n, _ := io.Copy(io.Discard, conn); n >= 64<<20 {
+		t.Errorf("read %d bytes", n)
+	}
+}
+
+// A connection serves on after an answer, whatever deadlines that one had.
+func TestConnectionIsKept(t *testing.T) {
+	h := open(t, func(c *transport.Config) { c.ReadWait, c.WriteWait = 200*time.Millisecond, 200*time.Millisecond })
+	conn, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for _, query := range []string{"{ hello }", "{ slow }", "{ hello }"} {
+		body := fmt.Sprintf(`{"query":"%s"}`, query)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: souk\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		if strings.Contains(query, "slow") {
+			<-h.started
+			time.AfterFunc(300*time.Millisecond, func() { close(h.release) }) // longer than either deadline
+		}
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(query, err)
+		}
+		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 {
+			t.Errorf("%s: %s %s %v", query, res.Status, text, err)
+		}
+	}
+}
+
+func TestRefusedIsHeard(t *testing.T) {
+	codes := make(chan string, 10)
+	h := open(t, func(c *transport.Config) { c.Refused = func(code string) { codes <- code } })
+	h.ask(t, "POST", "", strings.NewReader(`{"query":"{ nonsense }"}`), "Content-Type: application/json") // an operation, if a bad one
+	h.ask(t, "POST", "", strings.NewReader(`[]`), "Content-Type: application/json")
+	h.ask(t, "GET", "?query={hello}", nil, "Authorization: Bearer forged")
+	if got := []string{<-codes, <-codes}; !slices.Equal(got, []string{"BAD_REQUEST", "UNAUTHENTICATED"}) {
+		t.Error(got)
 	}
 }
 

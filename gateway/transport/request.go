@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/gateway/engine"
@@ -56,6 +58,8 @@ func preflighted(r *http.Request) bool {
 
 // readBody returns a JSON body, decompressed. The limit holds for what arrives and for what it becomes.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, engine.Errors) {
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(h.ReadWait)) // stays for a body that is refused: the server reads some of it still
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
 		return nil, refusal(codeMediaType, "the request's Content-Type must be application/json")
@@ -81,6 +85,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, engi
 	if int64(len(body)) > h.Body {
 		return nil, bodyError(&http.MaxBytesError{Limit: h.Body})
 	}
+	rc.SetReadDeadline(time.Time{}) // from here on the server reads to notice who hangs up
 	return body, nil
 }
 
@@ -88,6 +93,9 @@ func bodyError(err error) engine.Errors {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return refusal(codeTooLarge, "the request body is too large")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refusal(codeTooSlow, "the request body took too long")
 	}
 	return refusal(codeBadRequest, "the request body could not be read to its end")
 }

@@ -56,12 +56,16 @@ type Config struct {
 	Origins  []string // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
 	Sockets  Gauge    // open sockets; may be nil
 
+	// Refused hears the code of each request that was refused before it became an operation; may be nil.
+	Refused func(code string)
+
 	Body       int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
 	Operations int           // at once on one socket: 100
 	Queue      int           // messages that wait for a slow reader of a socket: 256
 	InitWait   time.Duration // for a socket's connection_init: 5 s
 	Keepalive  time.Duration // between signs of life on an idle socket or event stream: 15 s
-	WriteWait  time.Duration // for a slow reader to take one message: 10 s
+	ReadWait   time.Duration // for a slow writer to send a request's body: 15 s
+	WriteWait  time.Duration // for a slow reader to take an answer, or one message: 15 s
 }
 
 func (c Config) withDefaults() Config {
@@ -80,8 +84,14 @@ func (c Config) withDefaults() Config {
 	if c.Keepalive == 0 {
 		c.Keepalive = 15 * time.Second
 	}
+	if c.ReadWait == 0 {
+		c.ReadWait = 15 * time.Second
+	}
 	if c.WriteWait == 0 {
-		c.WriteWait = 10 * time.Second
+		c.WriteWait = 15 * time.Second
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
 	}
 	if c.Sockets == nil {
 		c.Sockets = noGauge{}

@@ -36,6 +36,7 @@ type shop struct {
 	release chan struct{} // "slow" answers when it is closed
 	started chan string   // the root field of an operation that waits
 	ended   chan string   // the root field of an operation that waited
+	given   chan struct{} // "large" was handed over
 	large   int           // bytes that "large" and each event of "flood" hold
 }
 
@@ -43,7 +44,7 @@ func newShop() *shop {
 	return &shop{
 		schema: gqlparser.MustLoadSchema(&ast.Source{Input: schema}),
 		ticks:  make(chan int), release: make(chan struct{}),
-		started: make(chan string, 1000), ended: make(chan string, 1000), large: 64 << 10,
+		started: make(chan string, 1000), ended: make(chan string, 1000), given: make(chan struct{}, 1), large: 64 << 10,
 	}
 }
 
@@ -104,6 +105,7 @@ func (s *shop) Execute(ctx context.Context, r engine.Request, to transport.Reply
 		to.Next([]byte(`{"errors":[{"message":"broken","path":["broken"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE"}}],"data":{"broken":null}}`), false)
 	case "large":
 		to.Next(fmt.Appendf(nil, `{"data":{"large":%q}}`, strings.Repeat("x", s.large)), false)
+		s.given <- struct{}{}
 	default:
 		to.Next([]byte(`{"data":{"__typename":"Query"}}`), false)
 	}
