@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
@@ -42,7 +43,7 @@ func (e *Engine) Prepare(ctx context.Context, r Request) (*Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := e.documents.get(ctx, digestOf(r.Query, r.OperationName, conditions.key), func() (*document, error) {
+	doc, err := e.documents.get(ctx, digestOf(string(key[:]), conditions.key), func() (*document, error) {
 		return e.prepare(src, conditions)
 	})
 	if err != nil {
@@ -156,6 +157,7 @@ func fromReport(r operationreport.Report, code string) Errors {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
+		slog.Error("gateway: preparing failed", "errors", r.InternalErrors)
 		return internal()
 	}
 	return out

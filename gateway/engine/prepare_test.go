@@ -325,4 +325,8 @@ func TestExecutableDirectivesAreAccepted(t *testing.T) {
 	if f := m.fetches(); len(f) != 1 || strings.Contains(f[0], "inContext") {
 		t.Errorf("fetches: %q", f)
 	}
+	got = answerOf(t, e, as(viewer.Viewer{}), `query ($t: String!) { version @mark product(id: "1") { name @mark(text: $t) rating @mark(text: "a") } }`, `{"t":"b"}`)
+	if got != `{"data":{"version":"1","product":{"name":"product 1","rating":4.5}}}` {
+		t.Errorf("got %s", got)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/wundergraph/astjson"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
@@ -192,10 +193,16 @@ func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, err
 	return all.MarshalTo(nil), nil
 }
 
-func validate(operation, schema *ast.Document, values []byte) error {
-	err := variablesvalidation.NewVariablesValidator(variablesvalidation.VariablesValidatorOptions{
+var validators = sync.Pool{New: func() any {
+	return variablesvalidation.NewVariablesValidator(variablesvalidation.VariablesValidatorOptions{
 		DisableExposingVariablesContent: true, // a password does not belong in an error
-	}).Validate(operation, schema, values)
+	})
+}}
+
+func validate(operation, schema *ast.Document, values []byte) error {
+	validator := validators.Get().(*variablesvalidation.VariablesValidator)
+	defer validators.Put(validator)
+	err := validator.Validate(operation, schema, values)
 	var invalid *variablesvalidation.InvalidVariableError
 	switch {
 	case err == nil:

@@ -38,9 +38,8 @@ func (s *Supergraph) source(i int, g *subgraph, url string, f Factory) (plan.Dat
 	if err != nil {
 		return nil, err
 	}
-	accept := http.Header{"Accept": {"application/graphql-response+json, application/json;q=0.9"}}
 	custom, err := graphql_datasource.NewConfiguration(graphql_datasource.ConfigurationInput{
-		Fetch:               &graphql_datasource.FetchConfiguration{URL: url, Method: http.MethodPost, Header: accept},
+		Fetch:               &graphql_datasource.FetchConfiguration{URL: url, Method: http.MethodPost},
 		Subscription:        &graphql_datasource.SubscriptionConfiguration{URL: url, UseSSE: true, SSEMethodPost: true},
 		SchemaConfiguration: schema,
 	})

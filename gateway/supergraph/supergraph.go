@@ -81,7 +81,8 @@ func (s *Supergraph) Services() []Service {
 // Rules returns who may see which field.
 func (s *Supergraph) Rules() Rules { return s.rules }
 
-// linked are the namespaces of the specifications that a supergraph file links to.
+// linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
+// the graph's business: composed directives come with one.
 type linked []string
 
 // namespaces reads them from the schema's @link and @core directives: of https://specs.apollo.dev/join/v0.5, "join".
@@ -89,15 +90,10 @@ func namespaces(doc *ast.SchemaDocument) linked {
 	out := linked{"join", "link", "core", "federation"}
 	for _, schema := range slices.Concat(doc.Schema, doc.SchemaExtension) {
 		for _, j := range slices.Concat(joins(schema.Directives, "link"), joins(schema.Directives, "core")) {
-			name := j["as"]
-			if name == "" {
-				url := strings.Split(strings.TrimRight(cmp.Or(j["url"], j["feature"]), "/"), "/")
-				if len(url) < 2 {
-					continue
-				}
-				name = url[len(url)-2]
+			path, ours := strings.CutPrefix(cmp.Or(j["url"], j["feature"]), "https://specs.apollo.dev/")
+			if name, _, ok := strings.Cut(path, "/"); ours && ok {
+				out = append(out, cmp.Or(j["as"], name))
 			}
-			out = append(out, name)
 		}
 	}
 	return out
@@ -105,9 +101,7 @@ func namespaces(doc *ast.SchemaDocument) linked {
 
 // own tells whether a type or a directive belongs to a linked specification rather than to the graph.
 func (l linked) own(name string) bool {
-	return slices.ContainsFunc(l, func(namespace string) bool {
-		return name == namespace || strings.HasPrefix(name, namespace+"__")
-	})
+	return slices.ContainsFunc(l, func(namespace string) bool { return strings.HasPrefix(name, namespace+"__") })
 }
 
 // executable keeps the directives that may stand in an operation; the engine brings @skip, @include and @defer itself.

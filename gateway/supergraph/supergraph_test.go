@@ -93,6 +93,17 @@ func TestDescriptionsAndExecutableDirectivesReachClients(t *testing.T) {
 	}
 }
 
+func TestComposedDirectivesBelongToTheGraph(t *testing.T) {
+	s, err := Parse(strings.Replace(minimal, "schema @link", `schema @link(url: "https://my.specs/access/v1.0", import: ["@access"]) @link`, 1) +
+		"directive @access(scope: access__Scope! = PUBLIC) on FIELD enum access__Scope @join__type(graph: A) { PUBLIC @join__enumValue(graph: A) } type Query @join__type(graph: A) { x: Int }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sdl := s.ClientSDL(); !strings.Contains(sdl, "directive @access") || !strings.Contains(sdl, "enum access__Scope") {
+		t.Error(sdl)
+	}
+}
+
 const minimal = `schema @link(url: "https://specs.apollo.dev/link/v1.0") @link(url: "https://specs.apollo.dev/join/v0.3", for: EXECUTION) { query: Query }
 enum join__Graph { A @join__graph(name: "a", url: "http://a.test") }
 `
