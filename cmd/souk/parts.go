@@ -19,6 +19,7 @@ func parts() []part {
 	return []part{
 		{"accounts", startAccounts},
 		{"cart", startCart},
+		{"catalog", startCatalog},
 		{"inventory", startInventory},
 		{"node", startNode},
 		{"orders", startOrders},

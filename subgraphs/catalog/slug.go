@@ -20,7 +20,7 @@ func slugOf(name, otherwise string) string {
 			gap = n > 0
 			continue
 		}
-		if n >= longestSlug {
+		if n >= longestSlug || gap && n+1 >= longestSlug {
 			break
 		}
 		if gap {
