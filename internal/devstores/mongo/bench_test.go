@@ -110,6 +110,23 @@ func BenchmarkBulkUpsert(b *testing.B) {
 	b.ReportMetric(float64(b.N*benchProducts)/b.Elapsed().Seconds(), "products/s")
 }
 
+// BenchmarkSave changes one product at a time, from 32 callers; each waits for the disk, and they share its syncs.
+func BenchmarkSave(b *testing.B) {
+	c := catalogue(b)
+	b.SetParallelism(16)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			id := fmt.Sprintf("prd_%06d", rand.IntN(benchProducts))
+			if _, err := c.UpdateOne(b.Context(), bson.M{"_id": id}, bson.M{"$inc": bson.M{"version": 1}}); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "saves/s")
+}
+
 func reportPercentiles(b *testing.B, took []time.Duration) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")

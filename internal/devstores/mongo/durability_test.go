@@ -2,11 +2,13 @@ package mongo_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -112,5 +114,15 @@ func TestAcknowledgedSurvivesSIGKILL(t *testing.T) {
 	_, err = products.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "other"}, {Key: "sku", Value: "p-0-0"}})
 	if !driver.IsDuplicateKeyError(err) {
 		t.Errorf("the unique index did not survive: %v", err)
+	}
+}
+
+func TestAFileThatIsNoneIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mongo.db"), bytes.Repeat([]byte("not a database"), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mongo.Open(t.Context(), mongo.Config{Dir: dir}); err == nil {
+		t.Error("opened")
 	}
 }

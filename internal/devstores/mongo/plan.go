@@ -5,7 +5,6 @@ import (
 
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
 // maxRanges bounds how many ranges a plan multiplies several $in lists into.
@@ -23,88 +22,6 @@ type plan struct {
 
 // keyRange is a stretch of index keys, to excluded; an empty end is the end of the index.
 type keyRange struct{ from, to string }
-
-// bound is what a filter says about one path. Everything in it holds for every selected document.
-type bound struct {
-	equal  bson.A // one of these; nil if nothing is known
-	low    any
-	high   any
-	exists bool // the value is neither missing nor null
-	only   bool // nothing else is said about the path
-}
-
-// bounds collects what all selected documents have in common, per path.
-func bounds(query bson.D) map[string]*bound {
-	all := map[string]*bound{}
-	conjuncts(query, func(path string, condition any) { addBound(all, path, condition) })
-	return all
-}
-
-func addBound(all map[string]*bound, path string, condition any) {
-	b := all[path]
-	if b == nil {
-		b = &bound{only: true}
-		all[path] = b
-	} else {
-		b.only = false
-	}
-	operators, ok := isOperators(condition)
-	if !ok {
-		operators = bson.D{{Key: "$eq", Value: condition}}
-	}
-	if len(operators) > 1 {
-		b.only = false
-	}
-	for _, o := range operators {
-		b.add(all, path, o)
-	}
-}
-
-func (b *bound) add(all map[string]*bound, path string, o bson.E) {
-	switch o.Key {
-	case "$eq":
-		if indexable(o.Value) {
-			b.equal = bson.A{o.Value}
-			b.exists = b.exists || o.Value != nil
-			return
-		}
-	case "$in":
-		if values, ok := o.Value.(bson.A); ok && !slices.ContainsFunc(values, func(v any) bool { return !indexable(v) }) {
-			if b.equal == nil {
-				b.equal = append(bson.A{}, values...)
-			}
-			b.exists = b.exists || !slices.Contains(values, nil)
-			return
-		}
-	case "$gt", "$gte":
-		if indexable(o.Value) {
-			b.low = o.Value
-			b.exists = b.exists || o.Value != nil
-		}
-	case "$lt", "$lte":
-		if indexable(o.Value) {
-			b.high = o.Value
-			b.exists = b.exists || o.Value != nil
-		}
-	case "$exists":
-		b.exists = b.exists || truthy(o.Value)
-	case "$elemMatch":
-		query, _ := o.Value.(bson.D)
-		if _, operators := isOperators(query); !operators {
-			conjuncts(query, func(inner string, condition any) { addBound(all, path+"."+inner, condition) })
-		}
-	}
-	b.only = false
-}
-
-// indexable says whether a value stands in an index as itself: arrays stand there as their elements, patterns never.
-func indexable(v any) bool {
-	switch v.(type) {
-	case bson.A, primitive.Regex:
-		return false
-	}
-	return true
-}
 
 // choose picks the cheapest way to the documents by a rough count of how many would be read.
 func choose(indexes []*index, total int, f *filter, order []column, limit int64) plan {

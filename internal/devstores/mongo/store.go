@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"go.mongodb.org/mongo-driver/bson"
 )
 
@@ -42,6 +43,9 @@ func openStore(ctx context.Context, dir string, log *slog.Logger) (*store, error
 	db, err := bbolt.Open(filepath.Join(dir, fileName), 0o600, &bbolt.Options{
 		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
 	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("open %s: another process uses it", filepath.Join(dir, fileName))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, fileName), err)
 	}
