@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/golang-jwt/jwt/v5"
 	"go.opentelemetry.io/otel/attribute"
 
@@ -198,6 +200,73 @@ func TestPlaygroundInDevelopmentAlone(t *testing.T) {
 	}
 }
 
+func TestSubscription(t *testing.T) {
+	for name, receive := range map[string]func(t *testing.T, h house) func(want string){
+		"socket": func(t *testing.T, h house) func(string) {
+			c, _, err := websocket.Dial(t.Context(), h.url+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close(websocket.StatusNormalClosure, "") })
+			c.Write(t.Context(), websocket.MessageText, fmt.Appendf(nil, `{"type":"connection_init","payload":{"Authorization":"Bearer %s"}}`, h.sign(nil)))
+			c.Write(t.Context(), websocket.MessageText, []byte(`{"id":"1","type":"subscribe","payload":{"query":"subscription Live { ticks }"}}`))
+			c.Read(t.Context()) // connection_ack
+			return func(want string) {
+				_, message, err := c.Read(t.Context())
+				if err != nil || !strings.Contains(string(message), want) {
+					t.Errorf("%s %v", message, err)
+				}
+			}
+		},
+		"events": func(t *testing.T, h house) func(string) {
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", h.url+"/graphql?query=subscription%20Live{ticks}", nil)
+			req.Header.Set("Accept", "text/event-stream")
+			req.Header.Set("Authorization", "Bearer "+h.sign(nil))
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { res.Body.Close() })
+			lines := bufio.NewScanner(res.Body)
+			return func(want string) {
+				for lines.Scan() {
+					if strings.Contains(lines.Text(), want) {
+						return
+					}
+				}
+				t.Errorf("the stream ended before %s", want)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, nil)
+			expect := receive(t, h)
+			for i := range 3 {
+				h.ticks <- i
+				expect(fmt.Sprintf(`{"data":{"ticks":%d}}`, i))
+			}
+			if m := h.metrics(t); !strings.Contains(m, "souk_gateway_subscriptions 1\n") || !strings.Contains(m, "souk_gateway_operations 0\n") {
+				t.Errorf("while it runs:\n%s", m)
+			}
+			close(h.ticks)
+			expect("complete")
+			line := h.lines.next(t)
+			if line["kind"] != "subscription" || line["name"] != "Live" || line["status"] != "ok" || line["who"] != "acc_ann" {
+				t.Error(line)
+			}
+		})
+	}
+}
+
+func TestDefer(t *testing.T) {
+	h := open(t, nil)
+	res, body := h.ask(t, `{"query":"{ asker { account } ... @defer { greeting(name: \"x\") } }"}`, "Accept: multipart/mixed;deferSpec=20220824, application/json")
+	if res.StatusCode != 200 || !strings.Contains(body, `{"data":{"asker":{"account":""}},"hasNext":true}`) ||
+		!strings.Contains(body, `"greeting":"hello"`) || !strings.HasSuffix(body, "\r\n-----\r\n") {
+		t.Errorf("%s %q", res.Status, body)
+	}
+}
+
 func TestReady(t *testing.T) {
 	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
 	defer sick.Close()
@@ -275,9 +344,7 @@ func TestMetrics(t *testing.T) {
 	for i := range 250 {
 		h.ask(t, fmt.Sprintf(`{"query":"query Op%d { asker { account } }"}`, i))
 	}
-	w := httptest.NewRecorder()
-	h.Private().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	text := w.Body.String()
+	text := h.metrics(t)
 	for _, want := range []string{
 		`souk_gateway_operation_seconds_count{kind="query",name="Me",status="ok"} 1`,
 		`souk_gateway_operation_seconds_count{kind="query",name="Op198",status="ok"} 1`,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -36,6 +37,7 @@ type corner struct {
 	arrived chan string   // the field of a request that waits
 	release chan struct{} // "slow" and "pay" take one and answer
 	over    chan struct{} // closed at the end of the test
+	ticks   chan int      // what the subscription says; it completes when closed
 }
 
 func (c *corner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +47,10 @@ func (c *corner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Variables map[string]any `json:"variables"`
 	}
 	json.Unmarshal(body, &request)
+	if strings.HasPrefix(request.Query, "subscription") {
+		c.tell(w, r)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	data := map[string]any{}
 	has := func(field string) bool { return strings.Contains(request.Query, field) }
@@ -71,6 +77,27 @@ func (c *corner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer["errors"] = []any{map[string]any{"message": "no more hellos", "path": []any{"broken"}, "extensions": map[string]any{"code": "SOLD_OUT"}}}
 	}
 	json.NewEncoder(w).Encode(answer)
+}
+
+// tell answers a subscription with server-sent events.
+func (c *corner) tell(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	http.NewResponseController(w).Flush()
+	for {
+		select {
+		case n, more := <-c.ticks:
+			if !more {
+				io.WriteString(w, "event: complete\ndata:\n\n")
+				return
+			}
+			fmt.Fprintf(w, "event: next\ndata: {\"data\":{\"ticks\":%d}}\n\n", n)
+			http.NewResponseController(w).Flush()
+		case <-r.Context().Done():
+			return
+		case <-c.over:
+			return
+		}
+	}
 }
 
 // A house is a gateway that is served, with what it writes and measures.
@@ -126,7 +153,7 @@ func open(t *testing.T, change func(*gateway.Config)) house {
 		t.Fatal(err)
 	}
 	h := house{
-		corner: &corner{arrived: make(chan string, 10), release: make(chan struct{}), over: make(chan struct{})},
+		corner: &corner{arrived: make(chan string, 10), release: make(chan struct{}), over: make(chan struct{}), ticks: make(chan int)},
 		lines:  &lines{got: make(chan struct{}, 1000)}, spans: tracetest.NewInMemoryExporter(),
 	}
 	h.sign = func(claims jwt.MapClaims) string {
@@ -215,4 +242,11 @@ func (h house) send(t *testing.T, method, path, body string, headers ...string) 
 func quoted(text string) string {
 	q, _ := json.Marshal(text)
 	return string(q)
+}
+
+func (h house) metrics(t *testing.T) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.Private().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
 }
