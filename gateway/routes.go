@@ -13,6 +13,7 @@ import (
 const Path = "/graphql"
 
 // Handler serves what the world may see: the graph, /healthz, /readyz, the configured routes and, in development, the playground.
+// Serve it with a ReadHeaderTimeout and without a WriteTimeout: bodies and answers have deadlines of their own, streams must last.
 func (g *Gateway) Handler() http.Handler { return g.public }
 
 func (g *Gateway) routes() (http.Handler, error) {

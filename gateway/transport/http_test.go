@@ -237,7 +237,7 @@ func TestBodyLimit(t *testing.T) {
 		{"fits", strings.NewReader(padded(9000)), "", 200},
 		{"too large", strings.NewReader(padded(10_000)), "", 413},
 		{"zipped, fits", short, "gzip", 200},
-		{"zipped, too large when opened", zipped(padded(50 << 20)), "gzip", 413},
+		{"zipped, too large when opened", zipped(padded(8 << 20)), "gzip", 413},
 		{"zipped, cut off", bytes.NewReader(zipped(padded(5000)).Bytes()[:20]), "gzip", 400},
 		{"not zipped", strings.NewReader(padded(10)), "gzip", 400},
 		{"unknown encoding", strings.NewReader(padded(10)), "br", 415},
@@ -270,7 +270,7 @@ func TestSlowBody(t *testing.T) {
 
 func TestSlowReader(t *testing.T) {
 	h := open(t, func(c *transport.Config) { c.WriteWait = 20 * time.Millisecond })
-	h.large = 64 << 20 // more than the kernel takes off our hands
+	h.large = 24 << 20 // more than the kernel takes off our hands
 	conn, err := net.Dial("tcp", h.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestSlowReader(t *testing.T) {
 	defer conn.Close()
 	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: souk\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"query\":\"{ large }\"}")
 	<-h.given // up: the handler has returned without our reading a byte
-	if n, _ := io.Copy(io.Discard, conn); n >= 64<<20 {
+	if n, _ := io.Copy(io.Discard, conn); n >= 24<<20 {
 		t.Errorf("read %d bytes", n)
 	}
 }
