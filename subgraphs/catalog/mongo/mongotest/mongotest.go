@@ -7,11 +7,13 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/oklog/ulid/v2"
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -37,7 +39,7 @@ func Open(t testing.TB, url, name string) *Database {
 	t.Helper()
 	d := &Database{}
 	client, err := mongo.Connect(options.Client().ApplyURI(url).SetMonitor(&event.CommandMonitor{
-		Started: func(_ context.Context, e *event.CommandStartedEvent) { d.note(e.CommandName) },
+		Started: func(_ context.Context, e *event.CommandStartedEvent) { d.note(e.Command) },
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -57,25 +59,34 @@ func Open(t testing.TB, url, name string) *Database {
 // A Database counts its commands.
 type Database struct {
 	*mongo.Database
-	mu    sync.Mutex
-	names []string
+	mu       sync.Mutex
+	commands []bson.Raw
 }
 
-func (d *Database) note(name string) {
+func (d *Database) note(command bson.Raw) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.names = append(d.names, name)
+	d.commands = append(d.commands, append(bson.Raw{}, command...))
 }
 
-// During returns the commands that do causes, by name.
-func (d *Database) During(do func()) []string {
+// During returns the commands that do causes.
+func (d *Database) During(do func()) []bson.Raw {
 	d.mu.Lock()
-	before := len(d.names)
+	before := len(d.commands)
 	d.mu.Unlock()
 	do()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]string{}, d.names[before:]...)
+	return slices.Clone(d.commands[before:])
+}
+
+// Name returns what a command is called: find, update.
+func Name(command bson.Raw) string {
+	elements, err := command.Elements()
+	if err != nil || len(elements) == 0 {
+		return ""
+	}
+	return elements[0].Key()
 }
 
 var server struct {
