@@ -25,7 +25,8 @@ const (
 	grace    = 5 * time.Second // for what is being handled when the context ends
 	gather   = 5 * time.Millisecond
 	attempts = 8
-	losses   = 20 // deliveries without an answer, after which the event is thought to kill its handler
+	asked    = 256 // messages requested at a time
+	losses   = 20  // deliveries without an answer, after which the event is thought to kill its handler
 )
 
 var tracer = otel.Tracer("github.com/souk-shop/souk/internal/outbox")
@@ -73,7 +74,9 @@ func (l *listener) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	messages, err := place.Messages(jetstream.PullMaxMessages(lanes * l.batch))
+	// Not lanes*batch, which MaxAckPending is for: nats.go forgets to ask again, for 30 seconds, when it has used up what
+	// it asked for before its own goroutine noted that it asked. With one message at a time that happens.
+	messages, err := place.Messages(jetstream.PullMaxMessages(max(asked, 2*lanes*l.batch)))
 	if err != nil {
 		return err
 	}
