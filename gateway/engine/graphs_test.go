@@ -178,6 +178,32 @@ var graphs = []graph{
 		{"by-way-of-another", `{ orders { buyer { points } } }`, ""},
 		{"null-entity", `{ orders { id buyer { name } } }`, ""},
 	}},
+	{"provided-keys", func(t testing.TB) []*service {
+		list := newService(t, "provided-keys", "list")
+		list.fields["Query.featured"] = value([]object{{"id": "e1", "item": object{"sku": "pen", "ean": "111"}}, {"id": "e2", "item": nil}})
+		list.fields["Query.entries"] = value([]object{{"id": "e1", "item": object{"sku": "pen"}}})
+		goods := newService(t, "provided-keys", "goods")
+		goods.entities["Item"] = func(object) object { return object{"sku": "pen", "ean": "111", "name": "Pen"} }
+		weights := newService(t, "provided-keys", "weights")
+		weights.entities["Item"] = find("ean", object{"ean": "111", "grams": 10})
+		return []*service{list, goods, weights}
+	}, []query{
+		{"given", `{ featured { item { grams } } }`, ""},
+		{"not-given", `{ entries { item { grams } } }`, ""},
+	}},
+	{"implicit-keys", func(t testing.TB) []*service {
+		shelf := newService(t, "implicit-keys", "shelf")
+		shelf.fields["Query.shelf"] = value([]object{{"sku": "pen", "maker": object{"code": "m"}, "place": 3}})
+		goods := newService(t, "implicit-keys", "goods")
+		goods.entities["Item"] = func(rep object) object {
+			i := clone(rep)
+			i["name"] = "Pen of " + rep["maker"].(object)["code"].(string)
+			return i
+		}
+		return []*service{shelf, goods}
+	}, []query{
+		{"undeclared", `{ shelf { place name } }`, ""},
+	}},
 	{"inaccessible", func(t testing.TB) []*service {
 		catalog := newService(t, "inaccessible", "catalog")
 		live := object{"id": "1", "name": "pen", "cost": 2, "state": "LIVE", "owner": object{"__typename": "Shop", "name": "Souk"}}
