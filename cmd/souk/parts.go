@@ -21,6 +21,7 @@ func parts() []part {
 		{"cart", startCart},
 		{"catalog", startCatalog},
 		{"inventory", startInventory},
+		{"logistics", startLogistics},
 		{"node", startNode},
 		{"orders", startOrders},
 		{"reviews", startReviews},
