@@ -15,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"github.com/souk-shop/souk/clients/nats"
+	"github.com/souk-shop/souk/clients/postgres"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/natstest"
 	"github.com/souk-shop/souk/internal/outbox"
@@ -424,4 +426,30 @@ func TestListenersHearWhatIsToldNow(t *testing.T) {
 	if id := <-heard; id != "evt-1" {
 		t.Fatal(id)
 	}
+}
+
+// Not parallel: other tests' goroutines would be taken for ours.
+func TestNothingIsLeftBehind(t *testing.T) {
+	at := pgtest.URL(t, migrations) // the server it may start stays for the other tests
+	before := goleak.IgnoreCurrent()
+	pool, err := postgres.Open(t.Context(), at, "public")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := natstest.Server(t)
+	nc := natstest.Open(t, server)
+	if err := outbox.Stream(t.Context(), nc.Streams); err != nil {
+		t.Fatal(err)
+	}
+	handle, handled := effects()
+	relay := background(t, outbox.Relay(pool, nc.Streams, quiet))
+	consume := background(t, outbox.Consume(pool, nc.Streams, outbox.Consumer{Name: "test", Subjects: []string{subject}}, handle, quiet))
+	record(t, pool, 1)
+	<-handled
+	consume()
+	relay()
+	nc.Close()
+	server.Stop()
+	pool.Close()
+	goleak.VerifyNone(t, before)
 }

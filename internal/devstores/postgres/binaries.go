@@ -40,6 +40,9 @@ func findBinaries(ctx context.Context, search []string, major string) (string, e
 		if dir, err = filepath.Abs(dir); err != nil {
 			return "", err
 		}
+		if err := completeNPM(dir); err != nil {
+			return "", err
+		}
 		if major == "" {
 			return dir, nil
 		}
