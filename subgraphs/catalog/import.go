@@ -40,7 +40,7 @@ const (
 	lease       = 30 * time.Second
 	keepEvery   = lease / 3
 	lookEvery   = time.Second
-	mostClaims  = 5               // without getting on; then the feed is given up
+	mostTries   = 5               // without getting on; then the feed is given up
 	afterMishap = 2 * time.Second // before somebody tries again
 	workers     = 2               // feeds at once in one process: a short one need not wait for a long one
 )
@@ -81,7 +81,7 @@ func (c *Catalog) ImportNext(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	job := &job{Catalog: c, BulkOperation: *b, holder: holder}
-	if claims > mostClaims {
+	if claims > mostTries {
 		return true, job.fail(ctx, "the feed could not be read to its end, several times; upload it again")
 	}
 	return true, job.work(ctx)
@@ -209,7 +209,7 @@ func (j *job) walk(ctx context.Context) error {
 			continue // done before somebody else took over
 		}
 		if lot.full(item) {
-			if err := j.process(ctx, &lot); err != nil {
+			if err := j.process(ctx, &lot); err != nil || j.Status.Final() {
 				return err
 			}
 		}
@@ -267,6 +267,9 @@ func (j *job) process(ctx context.Context, l *lot) error {
 		}
 	}
 	saved, err := j.saveAll(ctx, j.SellerID, inputs, j.rehearsal)
+	if errors.Is(err, errTooMany) {
+		return j.fail(ctx, "the feed has more SKUs than can be checked at once; split it")
+	}
 	if err != nil {
 		return err
 	}
@@ -360,7 +363,12 @@ type rehearsal struct {
 	claims map[uint64]uint64 // SKU → whose it would be
 }
 
-const nobody = 1 // has a SKU that was given up in the rehearsal
+const (
+	nobody     = 1         // has a SKU that was given up in the rehearsal
+	mostClaims = 2_000_000 // SKUs remembered, some 80 MB
+)
+
+var errTooMany = errors.New("too many SKUs to remember")
 
 func newRehearsal(s ProductStore) *rehearsal {
 	return &rehearsal{store: s, seed: maphash.MakeSeed(), claims: map[uint64]uint64{}}
@@ -383,6 +391,9 @@ func (r *rehearsal) write(ctx context.Context, changes []Change) ([]error, error
 		for _, v := range p.Variants {
 			owners[v.SKU] = r.whose(p)
 		}
+	}
+	if len(r.claims)+len(skus) > mostClaims {
+		return nil, errTooMany
 	}
 	errs := make([]error, len(changes))
 	for i, c := range changes {

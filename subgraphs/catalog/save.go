@@ -29,7 +29,7 @@ type Saved struct {
 	Err     error
 }
 
-const saveAttempts = 8
+const saveAttempts = 20 // each lost to somebody who won
 
 // saveAll saves inputs of one seller, each by itself: one that is refused does not keep the others out. No two may be
 // about one product. It reads everything they need at once, decides, and writes at once; whatever lost a race against

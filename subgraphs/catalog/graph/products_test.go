@@ -228,6 +228,23 @@ func TestManyChangeOneVersion(t *testing.T) {
 	}
 }
 
+// Changes that ask for no version are all made, one after the other.
+func TestManyChangeOneProduct(t *testing.T) {
+	s := setup(t)
+	productID := s.saved(s.ann, shirt(variant("S", "9.00")))
+	const writers = 12
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			if _, errs := s.save(s.ann, with(shirt(variant("S", "9.00")), "id", productID, "title", "Title "+string(rune('A'+i)))); len(errs) > 0 {
+				t.Errorf("%v", errs)
+			}
+		})
+	}
+	all.Wait()
+	want(t, s.serve(s.ann, `query ($id: ID) { product(id: $id) { version } }`, obj{"id": productID}), `{"product": {"version": 13}}`)
+}
+
 func TestWhoSeesWhat(t *testing.T) {
 	s := setup(t)
 	draft := s.saved(s.ann, with(shirt(variant("D", "9.00")), "externalId", "d", "status", "DRAFT"))

@@ -1537,7 +1537,7 @@ input VariantSaveInput {
   price: MoneyInput!
   "What it cost before, above the price."
   compareAtPrice: MoneyInput
-  "Its value for every option; each variant another combination."
+  "Its value for every option, at most 5; each variant another combination."
   options: [SelectedOptionInput!]
   "Weight of one with its packaging, in grams, 1 to 1,000,000."
   weightGrams: Int!
@@ -1567,11 +1567,11 @@ input ProductSaveInput {
   categorySlug: String!
   "Who makes it."
   brand: String
-  "What differs by family."
+  "What differs by family, at most 100."
   attributes: [AttributeInput!]
   "From 1 to 100."
   variants: [VariantSaveInput!]!
-  "Pictures that are somewhere on the web already, as absolute URLs; they come before attached ones."
+  "Pictures that are somewhere on the web already, as absolute URLs, at most 100; they come before attached ones."
   imageUrls: [URL!]
   "Whether it can be bought."
   status: ProductStatus! = ACTIVE
@@ -1687,7 +1687,12 @@ enum BulkStatus {
 enum BulkFormat {
   "One JSON object a line, shaped like ProductSaveInput; ` + "`" + `categoryPath` + "`" + ` may stand for ` + "`" + `categorySlug` + "`" + `."
   JSONL
-  "A header line, then one variant a line; lines with the same externalId are one product."
+  """
+  A header line, then one variant a line; lines with the same externalId stand together and are one product, of which the
+  first line tells. Columns: externalId, title, description, categorySlug or categoryPath (` + "`" + `Phones > Cases` + "`" + `), brand, status,
+  imageUrls (spaces between), sku, price, compareAtPrice, currency, weightGrams, option:NAME, attribute:KEY or
+  attribute:KEY:UNIT.
+  """
   CSV
 }
 
@@ -1738,7 +1743,7 @@ type RowErrorConnection {
 
 "A refused row."
 type RowError {
-  "Its number in the feed, from 1."
+  "Its number in the feed, from 1: in JSONL that of the line, in CSV that of the line of data."
   row: Int!
   "The seller's own id in it, if it could be read."
   externalId: String
