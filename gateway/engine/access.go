@@ -6,6 +6,12 @@ import (
 	"github.com/souk-shop/souk/gateway/supergraph"
 )
 
+// What a caller is told of a field that is not for everybody.
+const (
+	signIn = "sign in to use this field"
+	mayNot = "you may not use this field"
+)
+
 // access judges, before anything is fetched, which of an operation's guarded fields a caller may see.
 type access struct {
 	rules  supergraph.Rules

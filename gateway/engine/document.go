@@ -66,7 +66,7 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 		return nil, fromReport(report, CodeValidation)
 	}
 	doc.Input.Variables = nil
-	if err := d.readLiterals(&doc, literals); err != nil {
+	if err := d.readLiterals(literals); err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer

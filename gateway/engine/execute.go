@@ -91,11 +91,10 @@ func (e *Engine) respond(ctx context.Context, op *Operation) (answer, error) {
 		}
 		return e.finish(op, out.Bytes())
 	})
-	var es Errors
-	if errors.As(err, &es) {
-		return failed(es), nil
+	if err == nil || ctx.Err() != nil {
+		return a, err
 	}
-	return a, err
+	return failed(internal()), nil
 }
 
 // context makes what the library needs to run an operation once.
@@ -109,6 +108,7 @@ func (e *Engine) context(ctx context.Context, op *Operation) *resolve.Context {
 	rc.SetPreFetchFieldAuthorizer(access{rules: e.rules, caller: c})
 	// Fetches are shared between queries alone: after a write, or on an event, an answer to a question that was asked
 	// before would be a stale one.
-	rc.ExecutionOptions.DisableSubgraphRequestDeduplication = op.Kind() != Query
+	// And only where a caller who leaves does not take the answer along.
+	rc.ExecutionOptions.DisableSubgraphRequestDeduplication = op.Kind() != Query || op.Deferred()
 	return rc
 }

@@ -66,7 +66,7 @@ func TestAnAnswerThatFitsNowhereIsAFailure(t *testing.T) {
 		return reply(200, `{"data":"10.0.0.7"}`), nil
 	}
 	got := answerOf(t, e, as(viewer.Viewer{}), `{ version }`, "")
-	if want := `{"data":null,"errors":[{"message":"the subgraph \"catalog\" did not answer","extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}]}`; got != want {
+	if want := `{"errors":[{"message":"the subgraph \"catalog\" did not answer","extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":null}`; got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -127,6 +127,29 @@ func TestErrorsAboutItemsOfListsFindTheirPlace(t *testing.T) {
 		if got := answerOf(t, e, as(viewer.Viewer{}), c.query, ""); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.query, got, c.want)
 		}
+	}
+}
+
+func TestErrorsAreBoundedInNumber(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["reviews"].fields["Product.rating"] = value(coded{"no stars", "NOT_FOUND"})
+	op := prepare(t, e, `{ products(first: 500) { rating } }`, "")
+	var out strings.Builder
+	r, err := e.Execute(as(viewer.Viewer{}), op, &out)
+	if err != nil || len(r.Errors) != mostErrors+1 || r.Errors[mostErrors].Message != "400 more errors are not shown" {
+		t.Errorf("%d errors, the last %+v, %v", len(r.Errors), r.Errors[len(r.Errors)-1], err)
+	}
+}
+
+func TestDataKeepsItsTextBesideErrors(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	m["reviews"].before = breakages["down"]
+	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		return reply(200, `{"data":{"product":{"id":"1","__typename":"Product","name":"<b>&\u2028"},"echo":{"n":1e400}}}`), nil
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ product(id: "1") { name rating } echo }`, "")
+	if !strings.HasSuffix(got, `"data":{"product":{"name":"<b>&\u2028","rating":null},"echo":{"n":1e400}}}`) && !strings.HasSuffix(got, "\"data\":{\"product\":{\"name\":\"<b>&\u2028\",\"rating\":null},\"echo\":{\"n\":1e400}}}") {
+		t.Errorf("got %s", got)
 	}
 }
 

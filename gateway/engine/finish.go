@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,17 +28,20 @@ func (e *Engine) finish(op *Operation, body []byte, reported ...Error) (answer, 
 		return answer{}, err
 	}
 	es := op.document.plan.translate(slices.Concat(reported, r.Errors), r.Data)
-	out, err := json.Marshal(struct {
-		Errors Errors          `json:"errors,omitempty"`
-		Data   json.RawMessage `json:"data"`
-	}{es, r.Data})
-	return answer{body: out, errors: es}, err
+	return answer{body: response(es, r.Data), errors: es}, nil
 }
 
 // failed is the response when there is nothing to return but an error.
-func failed(es Errors) answer {
-	body, _ := json.Marshal(map[string]any{"errors": es, "data": nil})
-	return answer{body: body, errors: es}
+func failed(es Errors) answer { return answer{body: response(es, []byte("null")), errors: es} }
+
+// response writes the errors, then the data as it is: encoding it anew would take time and change its text.
+func response(es Errors, data []byte) []byte {
+	out := []byte("{")
+	if len(es) > 0 {
+		list, _ := json.Marshal(es)
+		out = append(append(append(out, `"errors":`...), list...), ',')
+	}
+	return append(append(append(out, `"data":`...), data...), '}')
 }
 
 // What the library says about subgraphs; the tests of failures hold it to these words.
@@ -46,6 +50,9 @@ var (
 	denied      = regexp.MustCompile(`Reason: (` + CodeUnauthenticated + `|` + CodeForbidden + `)\.$`)
 	nullFound   = "Cannot return null for non-nullable field"
 )
+
+// mostErrors is how many errors one response reports; a guarded field in a long list could make one of each item.
+const mostErrors = 100
 
 func (x *executable) translate(found []Error, data json.RawMessage) Errors {
 	var out, nulls Errors
@@ -58,11 +65,20 @@ func (x *executable) translate(found []Error, data json.RawMessage) Errors {
 		}
 		out = append(out, t...)
 	}
+	more := max(0, len(out)-mostErrors)
+	out = out[:len(out)-more]
 	// A null where none may be is news only when no other error explains it.
 	for _, n := range nulls {
-		if !slices.ContainsFunc(out, func(e Error) bool { return explains(e.Path, n.Path) }) {
+		switch {
+		case slices.ContainsFunc(out, func(e Error) bool { return explains(e.Path, n.Path) }):
+		case len(out) == mostErrors:
+			more++
+		default:
 			out = append(out, n)
 		}
+	}
+	if more > 0 {
+		out = append(out, failure(CodeTooManyErrors, fmt.Sprintf("%d more errors are not shown", more))...)
 	}
 	return out
 }
@@ -77,9 +93,9 @@ func (x *executable) translated(e Error, data json.RawMessage) Errors {
 		if m := denied.FindStringSubmatch(e.Message); m != nil {
 			code = m[1]
 		}
-		e.Message = "you may not see this field"
+		e.Message = mayNot
 		if code == CodeUnauthenticated {
-			e.Message = "sign in to see this field"
+			e.Message = signIn
 		}
 	case code == "" && fetchFailed.MatchString(e.Message):
 		m := fetchFailed.FindStringSubmatch(e.Message)

@@ -88,7 +88,7 @@ func (e *Engine) read(text, name string) (*source, error) {
 	}
 	return &source{
 		text:       text,
-		name:       doc.OperationDefinitionNameString(ref),
+		name:       strings.Clone(doc.OperationDefinitionNameString(ref)),
 		kind:       kindOf(doc.OperationDefinitions[ref].OperationType),
 		conditions: conditionsOf(&doc, ref),
 		introspect: introspects(&doc),

@@ -49,6 +49,7 @@ const (
 	CodeSubgraphError   = "SUBGRAPH_ERROR"   // a subgraph reported an error and gave it no code
 	CodeUnexpectedNull  = "UNEXPECTED_NULL"  // nothing where the schema promises something
 	CodeUnexpectedValue = "UNEXPECTED_VALUE" // a value that does not fit the schema
+	CodeTooManyErrors   = "TOO_MANY_ERRORS"  // stands for those that are not shown
 	CodeTooComplex      = "OPERATION_TOO_COMPLEX"
 	CodeInternal        = "INTERNAL"
 )

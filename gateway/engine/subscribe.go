@@ -58,9 +58,9 @@ func (e *Engine) mayListen(ctx context.Context, op *Operation) error {
 		var es Errors
 		switch a.judge(f.Info.ExactParentTypeName, f.Info.Name) {
 		case supergraph.Unauthenticated:
-			es = failure(CodeUnauthenticated, "sign in to see this field")
+			es = failure(CodeUnauthenticated, signIn)
 		case supergraph.Forbidden:
-			es = failure(CodeForbidden, "you may not see this field")
+			es = failure(CodeForbidden, mayNot)
 		default:
 			continue
 		}

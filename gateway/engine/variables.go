@@ -143,19 +143,22 @@ func (d *document) readDeclared(doc *ast.Document) error {
 }
 
 // readLiterals keeps the values of those of the plan's variables that stand for something written in the document.
-func (d *document) readLiterals(doc *ast.Document, values []byte) error {
+func (d *document) readLiterals(values []byte) error {
 	all, err := astjson.ParseBytes(escaped(values))
 	if err != nil {
 		return internal()
 	}
+	names := map[string]string{} // copies, which do not hold on to the document
 	d.literals = map[string][]byte{}
 	for canonical, name := range d.names {
+		name = strings.Clone(name)
 		requested := slices.ContainsFunc(d.variables, func(v variable) bool { return v.name == name })
 		if v := all.Get(name); v != nil && !requested {
 			d.literals[name] = v.MarshalTo(nil)
 		}
-		d.names[strings.Clone(canonical)] = strings.Clone(name)
+		names[strings.Clone(canonical)] = name
 	}
+	d.names = names
 	return nil
 }
 
