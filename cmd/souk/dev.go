@@ -27,8 +27,21 @@ type devCommand struct {
 	Empty bool   `help:"Start with nothing." xor:"goods"`
 }
 
-// Run starts the engines, then the shop on the same path as production, and says when every part answers.
+// Run starts the shop, puts goods in it, and says when every part answers.
 func (c devCommand) Run(ctx context.Context, p *process) error {
+	return c.run(ctx, p, func(ctx context.Context, e *env, base string) error {
+		if !c.Empty {
+			if err := e.demo(ctx, base, c.Data, p.stderr); err != nil {
+				return fmt.Errorf("demo goods: %w", err)
+			}
+		}
+		_, err := fmt.Fprintf(p.stdout, "souk is ready: playground %s/  graph %s/graphql  data %s\n", base, base, c.Data)
+		return err
+	})
+}
+
+// run starts the engines, then the shop on the same path as production, and calls ready once every part answers.
+func (c devCommand) run(ctx context.Context, p *process, ready func(ctx context.Context, e *env, base string) error) error {
 	engines, err := startEngines(ctx, c.Data, p)
 	if err != nil {
 		return err
@@ -56,13 +69,7 @@ func (c devCommand) Run(ctx context.Context, p *process) error {
 		if err := awaitReady(ctx, base); err != nil {
 			return err
 		}
-		if !c.Empty {
-			if err := e.demo(ctx, base, c.Data, p.stderr); err != nil {
-				return fmt.Errorf("demo goods: %w", err)
-			}
-		}
-		_, err := fmt.Fprintf(p.stdout, "souk is ready: playground %s/  graph %s/graphql  data %s\n", base, base, c.Data)
-		return err
+		return ready(ctx, e, base)
 	})
 }
 
