@@ -100,7 +100,7 @@ func (b *Bus) once(ctx context.Context, r call.Request) ([]byte, error) {
 	case err != nil: // no responders, or no connection
 		return nil, call.Down(r.Subject)
 	}
-	if reply.Header.Get(micro.ErrorCodeHeader) == "" {
+	if reply.Header.Get(micro.ErrorHeader) == "" {
 		return reply.Data, nil
 	}
 	var f fault.Error

@@ -179,6 +179,17 @@ func TestReplicasShareTheWork(t *testing.T) {
 	}
 }
 
+func TestAnswersThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(context.Context, question) (reply, error) { return reply{strings.Repeat("x", 2<<20)}, nil })
+	if _, err := ask.Do(t.Context(), b, question{}); fault.KindOf(err) != fault.Internal {
+		t.Fatalf("%v", err)
+	}
+	if _, err := ask.Do(t.Context(), b, question{strings.Repeat("x", 2<<20)}); !errors.Is(err, call.ErrMalformed) {
+		t.Fatalf("%v", err)
+	}
+}
+
 // More calls than seats: all are answered, and never more at a time than there are seats.
 func TestConcurrencyIsBounded(t *testing.T) {
 	t.Parallel()

@@ -155,8 +155,8 @@ func (s *server) answer(ctx context.Context, e call.Endpoint, r micro.Request) {
 		s.refuse(r, wire(err))
 		return
 	}
-	if err := r.Respond(answer); err != nil {
-		s.bus.log.Warn("bus: answer not sent", "subject", e.Subject, "error", err)
+	if err := s.reply(r, answer, nil); err != nil {
+		s.bus.log.Error("bus: answer not sent", "subject", e.Subject, "error", err)
 		if errors.Is(err, nats.ErrMaxPayload) {
 			s.refuse(r, errHidden)
 		}
@@ -176,9 +176,14 @@ func contained(ctx context.Context, e call.Endpoint, body []byte) (answer []byte
 func (s *server) refuse(r micro.Request, f *fault.Error) {
 	data, err := json.Marshal(f)
 	if err == nil {
-		err = r.Error(f.Code, string(f.Kind), data)
+		err = s.reply(r, data, nats.Header{micro.ErrorHeader: {string(f.Kind)}, micro.ErrorCodeHeader: {f.Code}})
 	}
 	if err != nil {
 		s.bus.log.Warn("bus: refusal not sent", "subject", r.Subject(), "error", err)
 	}
+}
+
+// reply does what the request's own methods do, which must not be called after the handler has returned.
+func (s *server) reply(r micro.Request, data []byte, header nats.Header) error {
+	return s.bus.nc.PublishMsg(&nats.Msg{Subject: r.Reply(), Header: header, Data: data})
 }
