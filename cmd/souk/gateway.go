@@ -66,7 +66,7 @@ func (e *env) develop(ctx context.Context, c *gateway.Config) error {
 		return err
 	}
 	if folder, ok := blobs.(http.Handler); ok {
-		c.Routes = map[string]http.Handler{"/blobs/": http.StripPrefix("/blobs", folder)}
+		c.Routes = map[string]http.Handler{"/blobs/": folder}
 	}
 	return nil
 }
