@@ -60,6 +60,36 @@ func TestAFailingSubgraphLeavesTheRestOfTheAnswer(t *testing.T) {
 	}
 }
 
+func TestAFailingSubgraphIsToldAtItsOwnRoots(t *testing.T) {
+	a, b := newService(t, "shared", "a"), newService(t, "shared", "b")
+	a.fields["Query.a"] = value("A")
+	b.fields["Query.b"] = value("B")
+	e, m := newEngine(t, "shared", a, b)
+	m["b"].before = breakages["down"]
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ x: a y: b z: b }`, "")
+	if want := `{"errors":[{"message":"the subgraph \"b\" did not answer","path":["y"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"b"}},{"message":"the subgraph \"b\" did not answer","path":["z"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"b"}}],"data":{"x":"A","y":null,"z":null}}`; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAMutationThatFailsIsToldInItsPlace(t *testing.T) {
+	e, m := newEngine(t, "shop", newShop(t)...)
+	n := 0
+	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		if n++; n == 2 {
+			return nil, errors.New("10.0.0.7")
+		}
+		return nil, nil
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `mutation { __typename a: rename(id: "1", name: "x") { name } b: rename(id: "2", name: "y") { name } c: rename(id: "3", name: "z") { name } }`, "")
+	if want := `{"errors":[{"message":"the subgraph \"catalog\" did not answer","path":["b"],"extensions":{"code":"SUBGRAPH_UNAVAILABLE","subgraph":"catalog"}}],"data":null}`; got != want {
+		t.Errorf("got %s", got)
+	}
+	if n != 3 {
+		t.Errorf("%d mutations were sent", n)
+	}
+}
+
 func TestAnAnswerThatFitsNowhereIsAFailure(t *testing.T) {
 	e, m := newEngine(t, "shop", newShop(t)...)
 	m["catalog"].before = func(context.Context, *http.Request) (*http.Response, error) {

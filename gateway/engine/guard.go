@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/datasource/httpclient"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 
@@ -65,33 +67,32 @@ func startsObject(data []byte) bool {
 
 // guardFetches puts a guard before every fetch of a plan.
 func (x *executable) guardFetches() {
-	keys := rootKeys(x.response.Data)
-	x.guardTree(x.response.Fetches, keys)
+	x.guardTree(x.response.Fetches)
 	if x.incremental != nil {
-		x.guardDeferred(x.incremental.DeferTree, keys)
+		x.guardDeferred(x.incremental.DeferTree)
 	}
 }
 
-func (x *executable) guardDeferred(n *resolve.DeferTreeNode, keys map[int][]string) {
+func (x *executable) guardDeferred(n *resolve.DeferTreeNode) {
 	if n == nil {
 		return
 	}
 	if n.Item != nil {
-		x.guardTree(n.Item.Fetches, keys)
+		x.guardTree(n.Item.Fetches)
 	}
 	for _, c := range n.ChildNodes {
-		x.guardDeferred(c, keys)
+		x.guardDeferred(c)
 	}
 }
 
-func (x *executable) guardTree(n *resolve.FetchTreeNode, keys map[int][]string) {
+func (x *executable) guardTree(n *resolve.FetchTreeNode) {
 	if n == nil {
 		return
 	}
 	if n.Item != nil {
 		switch f := n.Item.Fetch.(type) {
 		case *resolve.SingleFetch:
-			f.DataSource = newGuard(f.DataSource, f.Info, keys[f.FetchID])
+			f.DataSource = newGuard(f.DataSource, f.Info, x.rootKeys(f))
 		case *resolve.EntityFetch:
 			f.DataSource = newGuard(f.DataSource, f.Info, []string{"_entities"})
 		case *resolve.BatchEntityFetch:
@@ -105,8 +106,28 @@ func (x *executable) guardTree(n *resolve.FetchTreeNode, keys map[int][]string) 
 		}
 	}
 	for _, c := range n.ChildNodes {
-		x.guardTree(c, keys)
+		x.guardTree(c)
 	}
+}
+
+// rootKeys lists the response keys at the top of an answer that a fetch brings: those of its subgraph's fields or, of
+// mutations, which have a fetch each, the one in its turn.
+func (x *executable) rootKeys(fetch *resolve.SingleFetch) []string {
+	if fetch.Info == nil {
+		return nil
+	}
+	if fetch.Info.OperationType == ast.OperationTypeMutation {
+		if keys := fetchedKeys(x.response.Data); fetch.FetchID < len(keys) {
+			return keys[fetch.FetchID : fetch.FetchID+1]
+		}
+	}
+	var keys []string
+	for _, f := range x.response.Data.Fields {
+		if f.Info != nil && slices.Contains(f.Info.Source.IDs, fetch.Info.DataSourceID) {
+			keys = append(keys, string(f.Name))
+		}
+	}
+	return keys
 }
 
 func newGuard(source resolve.DataSource, info *resolve.FetchInfo, roots []string) resolve.DataSource {

@@ -102,6 +102,7 @@ func (p *planner) make(text, name string) (*executable, error) {
 		return nil, fromReport(report, CodeValidation)
 	}
 	forgetTrigger(made)
+	inSeries(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
 	return newExecutable(made, text, name)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/plan"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 )
@@ -24,6 +25,57 @@ func forgetTrigger(p plan.Plan) {
 		d := f.Fetch.Dependencies()
 		d.DependsOnFetchIDs = slices.DeleteFunc(d.DependsOnFetchIDs, func(id int) bool { return !slices.Contains(ids, id) })
 	}
+}
+
+// inSeries makes each mutation of an operation wait for all that is fetched for the one before it. The library has
+// mutations wait for each other alone, so what a client reads after the first could already show the second.
+func inSeries(p plan.Plan) {
+	var r *resolve.GraphQLResponse
+	switch p := p.(type) {
+	case *plan.SynchronousResponsePlan:
+		r = p.Response
+	case *plan.DeferResponsePlan:
+		r = p.Response.Response
+	}
+	if r == nil || r.Info == nil || r.Info.OperationType != ast.OperationTypeMutation {
+		return
+	}
+	var roots []*resolve.FetchDependencies // in the order of the mutations
+	below := map[string][]int{}            // response key of a mutation → the fetches for what it returns
+	for _, f := range r.RawFetches {
+		d := f.Fetch.Dependencies()
+		if len(f.ResponsePathElements) > 0 {
+			key := f.ResponsePathElements[0]
+			below[key] = append(below[key], d.FetchID)
+		} else if f.Fetch.FetchInfo().OperationType == ast.OperationTypeMutation {
+			roots = append(roots, d)
+		}
+	}
+	slices.SortFunc(roots, func(a, b *resolve.FetchDependencies) int { return a.FetchID - b.FetchID })
+	keys := fetchedKeys(r.Data)
+	if len(keys) != len(roots) {
+		return // each mutation has a fetch of its own; anything else is not understood here
+	}
+	var before []int
+	for i, root := range roots {
+		for _, id := range before {
+			if !slices.Contains(root.DependsOnFetchIDs, id) {
+				root.DependsOnFetchIDs = append(root.DependsOnFetchIDs, id)
+			}
+		}
+		before = append(append(before, root.FetchID), below[keys[i]]...)
+	}
+}
+
+// fetchedKeys lists the response keys at the top of an answer that need a fetch.
+func fetchedKeys(root *resolve.Object) []string {
+	var keys []string
+	for _, f := range root.Fields {
+		if f.Info != nil && f.Info.Name != "__typename" {
+			keys = append(keys, string(f.Name))
+		}
+	}
+	return keys
 }
 
 // parallelise groups the fetches of each deferred part into waves.
