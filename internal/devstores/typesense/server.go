@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,8 @@ type Server struct {
 	ln      net.Listener
 	http    *http.Server
 	served  chan error
+	closing sync.Once
+	closed  error
 }
 
 // Open brings the data back and listens; when it returns, the server answers. Cancelling ctx stops the opening, not
@@ -79,8 +82,13 @@ func (s *Server) URL() string { return "http://" + s.ln.Addr().String() }
 // closeTimeout is how long requests under way may take to finish.
 const closeTimeout = 5 * time.Second
 
-// Close lets the requests under way finish, writes what is left and frees the folder.
+// Close lets the requests under way finish, writes what is left and frees the folder. It may be called again.
 func (s *Server) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
