@@ -29,6 +29,7 @@ type BulkOperation struct {
 	Status     BulkStatus
 	Phase      Phase
 	Cursor     int  // the last row of this phase that is dealt with
+	Claims     int  // by workers, since it last got on
 	Total      *int // rows, nil until they are counted
 	Processed  int
 	Succeeded  int
@@ -102,9 +103,9 @@ type BulkStore interface {
 	// AddBulk adds an operation, or returns the one that its seller added under the same key.
 	AddBulk(ctx context.Context, b BulkOperation) (BulkOperation, error)
 	BulksByID(ctx context.Context, ids []string) ([]BulkOperation, error)
-	// ClaimBulk leases the operation that waits longest to the holder, and tells how often it was claimed since it last
-	// got on; nil when none waits. One whose lease ran out waits again.
-	ClaimBulk(ctx context.Context, holder string, now, until time.Time) (b *BulkOperation, claims int, err error)
+	// ClaimBulk leases the operation that waits longest to the holder, and counts the claim; nil when none waits. One
+	// whose lease ran out waits again.
+	ClaimBulk(ctx context.Context, holder string, now, until time.Time) (*BulkOperation, error)
 	// KeepBulk extends the holder's lease, or shortens it; ErrLeaseLost when it is another's.
 	KeepBulk(ctx context.Context, bulkID, holder string, until time.Time) error
 	// SaveBulk saves how far the holder got, and its lease; ErrLeaseLost when it is another's.

@@ -76,12 +76,12 @@ func (c *Catalog) RunImports(ctx context.Context, report func(error)) error {
 // ImportNext takes the operation that waits longest and works on it until it is finished; false when none waits.
 func (c *Catalog) ImportNext(ctx context.Context) (worked bool, err error) {
 	holder := id.New(id.Event)
-	b, claims, err := c.store.ClaimBulk(ctx, holder, c.now(), c.now().Add(lease))
+	b, err := c.store.ClaimBulk(ctx, holder, c.now(), c.now().Add(lease))
 	if err != nil || b == nil {
 		return false, err
 	}
 	job := &job{Catalog: c, BulkOperation: *b, holder: holder}
-	if claims > mostTries {
+	if b.Claims > mostTries {
 		return true, job.fail(ctx, "the feed could not be read to its end, several times; upload it again")
 	}
 	return true, job.work(ctx)
@@ -329,6 +329,9 @@ func (i FeedItem) refused() []RowError {
 }
 
 func (j *job) save(ctx context.Context) error {
+	if j.Phase != Checking { // which begins anew with each claim, and so gets on for ever
+		j.Claims = 0
+	}
 	return j.store.SaveBulk(ctx, j.BulkOperation, j.holder, j.now().Add(lease))
 }
 

@@ -52,13 +52,13 @@ type bulkDoc struct {
 	CreatedAt      time.Time           `bson:"createdAt"`
 	Holder         string              `bson:"holder"`
 	LeaseUntil     time.Time           `bson:"leaseUntil"`
-	Claims         int                 `bson:"claims"` // since it last got on
 }
 
 type progressDoc struct {
 	Status     catalog.BulkStatus `bson:"status"`
 	Phase      catalog.Phase      `bson:"phase"`
 	Cursor     int                `bson:"cursor"`
+	Claims     int                `bson:"claims"`
 	Total      *int               `bson:"total"`
 	Processed  int                `bson:"processed"`
 	Succeeded  int                `bson:"succeeded"`
@@ -68,7 +68,7 @@ type progressDoc struct {
 }
 
 func progress(b catalog.BulkOperation) progressDoc {
-	return progressDoc{b.Status, b.Phase, b.Cursor, b.Total, b.Processed, b.Succeeded, b.Failed, b.Failure, b.FinishedAt}
+	return progressDoc{b.Status, b.Phase, b.Cursor, b.Claims, b.Total, b.Processed, b.Succeeded, b.Failed, b.Failure, b.FinishedAt}
 }
 
 func bulk(d bulkDoc) catalog.BulkOperation {
@@ -76,7 +76,7 @@ func bulk(d bulkDoc) catalog.BulkOperation {
 	b := catalog.BulkOperation{
 		ID: d.ID, SellerID: d.SellerID, IdempotencyKey: d.IdempotencyKey, InputHash: d.InputHash,
 		BlobKey: d.BlobKey, Format: d.Format, OnError: d.OnError, DryRun: d.DryRun,
-		Status: p.Status, Phase: p.Phase, Cursor: p.Cursor, Total: p.Total, Processed: p.Processed,
+		Status: p.Status, Phase: p.Phase, Cursor: p.Cursor, Claims: p.Claims, Total: p.Total, Processed: p.Processed,
 		Succeeded: p.Succeeded, Failed: p.Failed, Failure: p.Failure, CreatedAt: d.CreatedAt.UTC(),
 	}
 	if p.FinishedAt != nil {
@@ -110,7 +110,7 @@ func (s *Store) BulksByID(ctx context.Context, ids []string) ([]catalog.BulkOper
 }
 
 // ClaimBulk leases the operation that waits longest.
-func (s *Store) ClaimBulk(ctx context.Context, holder string, now, until time.Time) (*catalog.BulkOperation, int, error) {
+func (s *Store) ClaimBulk(ctx context.Context, holder string, now, until time.Time) (*catalog.BulkOperation, error) {
 	var d bulkDoc
 	err := s.bulks.FindOneAndUpdate(ctx,
 		append(in("status", []catalog.BulkStatus{catalog.Queued, catalog.Running}),
@@ -122,13 +122,13 @@ func (s *Store) ClaimBulk(ctx context.Context, holder string, now, until time.Ti
 		options.FindOneAndUpdate().SetSort(bson.D{{Key: "_id", Value: 1}}).SetReturnDocument(options.After),
 	).Decode(&d)
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return nil, 0, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("claim a bulk operation: %w", err)
+		return nil, fmt.Errorf("claim a bulk operation: %w", err)
 	}
 	b := bulk(d)
-	return &b, d.Claims, nil
+	return &b, nil
 }
 
 // KeepBulk moves the end of the holder's lease.
@@ -141,8 +141,7 @@ func (s *Store) SaveBulk(ctx context.Context, b catalog.BulkOperation, holder st
 	return s.updateHeld(ctx, b.ID, holder, struct {
 		Progress   progressDoc `bson:",inline"`
 		LeaseUntil time.Time   `bson:"leaseUntil"`
-		Claims     int         `bson:"claims"`
-	}{progress(b), until, 0})
+	}{progress(b), until})
 }
 
 func (s *Store) updateHeld(ctx context.Context, bulkID, holder string, set any) error {
