@@ -14,7 +14,6 @@ import (
 
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
-	"github.com/souk-shop/souk/subgraphs/catalog"
 )
 
 const importMutation = `mutation ($input: BulkImportInput!) { bulkImport(input: $input) { operation { id status } userErrors { code field } } }`
