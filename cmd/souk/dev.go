@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,8 @@ type devCommand struct {
 	Data  string `help:"Folder that keeps everything; it is there next time." default:"tmp/dev" type:"path"`
 	Demo  bool   `help:"Start with goods, stock and accounts to try (the default)." xor:"goods"`
 	Empty bool   `help:"Start with nothing." xor:"goods"`
+
+	listen func(part string) (net.Listener, error) // where a subgraph listens; nil for any free port
 }
 
 // Run starts the shop, puts goods in it, and says when every part answers.
@@ -63,6 +66,9 @@ func (c devCommand) run(ctx context.Context, p *process, ready func(ctx context.
 	return e.run(ctx, parts(), func(part string) (net.Listener, error) {
 		if part == "gateway" {
 			return gateway, nil
+		}
+		if c.listen != nil {
+			return c.listen(part)
 		}
 		return net.Listen("tcp", "127.0.0.1:0")
 	}, func(ctx context.Context) error {
@@ -104,6 +110,7 @@ func awaitReady(ctx context.Context, base string) error {
 
 // engines is what production has elsewhere, run by this process out of one folder.
 type engines struct {
+	lock      *os.File
 	postgres  *postgres.Server
 	nats      *nats.Server
 	mongo     *mongo.Server
@@ -115,7 +122,11 @@ func startEngines(ctx context.Context, dir string, p *process) (*engines, error)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	e := &engines{searchKey: rand.Text()}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &engines{lock: lock, searchKey: rand.Text()}
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		e.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
@@ -140,7 +151,21 @@ func startEngines(ctx context.Context, dir string, p *process) (*engines, error)
 	return e, nil
 }
 
+// lockFolder makes sure that no other process uses the folder; the lock goes with the process.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another souk uses %s", dir)
+	}
+	return f, nil
+}
+
 func (e *engines) stop() {
+	defer e.lock.Close()
 	if e.typesense != nil {
 		e.typesense.Close()
 	}

@@ -24,6 +24,7 @@ func parts() []part {
 		{"logistics", startLogistics},
 		{"node", startNode},
 		{"orders", startOrders},
+		{"payments", startPayments},
 		{"reviews", startReviews},
 		{"gateway", startGateway},
 	}

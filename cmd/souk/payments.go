@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/souk-shop/souk/clients/psp/fake"
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/subgraphs/payments"
+	"github.com/souk-shop/souk/subgraphs/payments/graph"
+	"github.com/souk-shop/souk/subgraphs/payments/nats"
+	"github.com/souk-shop/souk/subgraphs/payments/postgres"
+	"github.com/souk-shop/souk/subgraphs/payments/webhooks"
+)
+
+func startPayments(ctx context.Context, e *env) (*service, error) {
+	pool, err := e.postgres(ctx, "payments", postgres.Migrations)
+	if err != nil {
+		return nil, err
+	}
+	_, js, err := e.nats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	carrier, err := e.bus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := e.fakeProvider()
+	if err != nil {
+		return nil, err
+	}
+	ps := payments.New(postgres.NewStore(pool), provider, nats.Orders{By: carrier}, e.clock, payments.Options{Log: e.log})
+	served := http.NewServeMux()
+	served.Handle(webhooks.Path, webhooks.Handler(ps, e.log)) // signed, so without a passport
+	served.Handle("/psp/fake/", http.StripPrefix("/psp/fake", provider.Pages()))
+	served.Handle("/", e.mount(graph.Handler(ps, e.log), pool.Ping))
+	return &service{
+		handler: served,
+		calls:   nats.Calls(ps),
+		work:    []func(context.Context) error{outbox.Relay(pool, js, e.log), ps.Work, provider.Run},
+	}, nil
+}
+
+// fakeProvider opens the payment provider that SOUK_PSP names: fake, or fake:FILE for one whose books outlive the process.
+func (e *env) fakeProvider() (*fake.Provider, error) {
+	name, file, _ := strings.Cut(e.get("SOUK_PSP"), ":")
+	if name != fake.Name {
+		return nil, fmt.Errorf("SOUK_PSP: there is no provider %q", name)
+	}
+	secret := e.get("SOUK_PSP_WEBHOOK_SECRET")
+	if secret == "" {
+		secret = rand.Text() // the fake signs in this process, where the webhooks are checked too
+	}
+	at := or(e.of("payments", "URL"), e.urls["payments"])
+	provider, err := fake.New(fake.Config{
+		Secret: []byte(secret), File: file, PublicURL: at + "/psp/fake", WebhookURL: e.urls["payments"] + "/webhooks/" + fake.Name,
+		Clock: e.clock, Log: e.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.close = append(e.close, provider.Close)
+	return provider, nil
+}

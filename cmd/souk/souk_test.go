@@ -1,0 +1,390 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/souk-shop/souk/internal/id"
+)
+
+// One shop serves every test that does not wait for an order to expire.
+func TestShop(t *testing.T) {
+	s := openShop(t, nil)
+	tests := map[string]func(*testing.T, *shop){
+		"a story from search to review":          story,
+		"a payment is captured once placed":      capturedOncePlaced,
+		"a decline gives the stock back":         declineGivesBack,
+		"the same key buys once":                 sameKeyBuysOnce,
+		"the last piece is sold once":            lastPiece,
+		"products page through exactly once":     pagesThrough,
+		"sellers keep to their own goods":        ownGoods,
+		"malformed input is refused by name":     malformedInput,
+		"others' carts and orders are not there": othersThings,
+		"tokens end":                             tokensEnd,
+		"live stock is pushed":                   liveStock,
+		"every node is found by its id":          nodes,
+	}
+	t.Run("together", func(t *testing.T) {
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, s.in(t))
+			})
+		}
+	})
+	t.Run("a dead subgraph leaves the rest of the page", func(t *testing.T) { deadSubgraph(t, s.in(t)) }) // alone: the others need it
+}
+
+// in is the same shop, seen from a test of its own.
+func (s *shop) in(t *testing.T) *shop {
+	own := *s
+	own.t, own.seller.t, own.staff.t = t, t, t
+	return &own
+}
+
+const searched = `query ($q: String!) { products(query: $q, first: 5) { totalCount nodes { id slug title brand priceRange { min { amount } } } } }`
+
+// story is the whole of a purchase as its buyer lives it, down to the review.
+func story(t *testing.T, s *shop) {
+	phone := s.sell("Samsung Galaxy S25 Ultra", "1299.00", 3, 5)
+
+	// A guest searches with a slip of the finger, and looks.
+	found := s.guest().until(searched, vars{"q": "samsng galaxy"}, func(a answer) bool { return text(a.at("products.nodes.0.id")) == phone.id })
+	if got := text(found.at("products.nodes.0.priceRange.min.amount")); got != "1299.00" {
+		t.Errorf("the card shows %s", got)
+	}
+	page := s.guest().until(productPage, vars{"slug": phone.slug, "pincode": "55425"}, func(a answer) bool {
+		return a.at("product.variants.nodes.0.deliveryEstimate.earliest") != nil
+	})
+	if number(page.at("product.variants.nodes.0.stock.available")) != 5 || page.at("product.rating.count") != 0.0 || text(page.at("product.seller.name")) != "Aladdin's Lamps" {
+		t.Errorf("the page shows %v", page.data)
+	}
+
+	// The guest's cart survives signing up.
+	cartID, _ := s.guest().cart(phone.variants[0], 1)
+	ann := s.buyer()
+	claimed := ann.do(`mutation ($i: CartClaimInput!) { cartClaim(input: $i) { cart { id totalQuantity problems { code } cost { total { amount } } } userErrors { code } } }`, vars{"i": map[string]any{"guestCartId": cartID}})
+	if number(claimed.at("cartClaim.cart.totalQuantity")) != 1 || len(list(claimed.at("cartClaim.cart.problems"))) != 0 {
+		t.Fatalf("%v", claimed.data)
+	}
+	cartID = text(claimed.at("cartClaim.cart.id"))
+
+	// The provider takes its time: the stock is held, and the confirmation comes over a socket.
+	method := ann.card("0069")
+	got := ann.do(checkout, vars{"i": ann.input(cartID, "1299.00", method)})
+	order := text(got.at("checkoutComplete.result.order.id"))
+	if text(got.at("checkoutComplete.result.kind")) != "CheckoutActionRequired" || s.available(phone.variants[0]) != 4 {
+		t.Fatalf("%v, %d left", got.data, s.available(phone.variants[0]))
+	}
+	confirmed := ann.watch(`subscription ($id: ID!) { orderUpdated(id: $id) { status number timeline { kind } lines { variant { sku } } } }`, vars{"id": order}).
+		until(func(a answer) bool { return text(a.at("orderUpdated.status")) == "PLACED" })
+	if text(confirmed.at("orderUpdated.lines.0.variant.sku")) == "" || !strings.HasPrefix(text(confirmed.at("orderUpdated.number")), "S-") {
+		t.Errorf("the confirmation says %v", confirmed.data)
+	}
+	ann.until(`{ me { cart { totalQuantity } orders { totalCount nodes { id status paymentStatus } } } }`, nil, func(a answer) bool {
+		return number(a.at("me.cart.totalQuantity")) == 0 && number(a.at("me.orders.totalCount")) == 1 && text(a.at("me.orders.nodes.0.paymentStatus")) == "CAPTURED"
+	})
+
+	// What has not arrived cannot be reviewed; once it has, it can.
+	review := vars{"i": map[string]any{"productId": phone.id, "rating": 5, "title": "A marvel"}}
+	const save = `mutation ($i: ReviewSaveInput!) { reviewSave(input: $i) { review { id verifiedPurchase } userErrors { code } } }`
+	if _, a := ann.ask(save, review); text(a.at("reviewSave.userErrors.0.code")) != "NOT_PURCHASED" {
+		t.Errorf("a review before delivery: %v", a.data)
+	}
+	s.ship(order)
+	ann.until(`query ($id: ID!) { order(id: $id) { status shipments { status events { status } } } }`, vars{"id": order}, func(a answer) bool {
+		return text(a.at("order.status")) == "DELIVERED" && text(a.at("order.shipments.0.status")) == "DELIVERED"
+	})
+	ann.until(save, review, func(a answer) bool { return a.at("reviewSave.review.verifiedPurchase") == true })
+	after := s.guest().do(productPage, vars{"slug": phone.slug})
+	if number(after.at("product.rating.count")) != 1 || text(after.at("product.reviews.nodes.0.author.displayName")) != "Ann" {
+		t.Errorf("after the review the page shows %v", after.data)
+	}
+	s.guest().until(`query { products(query: "samsung galaxy ultra", filter: {minRating: 4.5}) { nodes { id } } }`, nil, func(a answer) bool {
+		return text(a.at("products.nodes.0.id")) == phone.id
+	})
+}
+
+const productPage = `query ProductPage($slug: String!, $pincode: String) { product(slug: $slug) {
+	id title description brand category { name ancestors { name } } seller { name } attributes { label value unit } options { name values } media { url alt }
+	priceRange { min { amount currencyCode } max { amount currencyCode } } inStock
+	rating { average count histogram } reviews(first: 3) { nodes { rating title body author { displayName } } }
+	variants(first: 20) { nodes { id sku title price { amount currencyCode } options { name value } stock { state available seq }
+		deliveryEstimate(pincode: $pincode, country: "US") { earliest latest courier cost { amount } from { id } } } }
+} }`
+
+// ship hands everything in an order to a courier, as the seller does.
+func (s *shop) ship(order string) {
+	s.t.Helper()
+	got := s.seller.do(`query ($id: ID!) { order(id: $id) { lines { id quantity } } }`, vars{"id": order})
+	var lines []map[string]any
+	for _, l := range list(got.at("order.lines")) {
+		lines = append(lines, map[string]any{"orderLineId": walk(l, "id"), "quantity": walk(l, "quantity")})
+	}
+	s.seller.do(`mutation ($i: ShipmentCreateInput!) { shipmentCreate(input: $i) { shipment { id trackingNumber } userErrors { code message } } }`, vars{"i": map[string]any{
+		"orderId": order, "warehouseId": s.warehouses[0], "courier": "kite", "lines": lines, "idempotencyKey": id.New(id.Event)}})
+}
+
+func capturedOncePlaced(t *testing.T, s *shop) {
+	lamp := s.sell("Brass Lamp", "19.90", 1, 3)
+	ann := s.buyer()
+	got := ann.buy(lamp.variants[0], 2, "4242")
+	if text(got.at("checkoutComplete.result.kind")) != "CheckoutPlaced" {
+		t.Fatalf("%v", got.data)
+	}
+	order := text(got.at("checkoutComplete.result.order.id"))
+	done := ann.until(orderOf, vars{"id": order}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "CAPTURED" })
+	if text(done.at("order.payments.0.captured.amount")) != "39.80" || s.available(lamp.variants[0]) != 1 {
+		t.Errorf("%v, %d left", done.data, s.available(lamp.variants[0]))
+	}
+	var kinds []string
+	for _, e := range list(done.at("order.timeline")) {
+		kinds = append(kinds, text(walk(e, "kind")))
+	}
+	if want := "[STOCK_HELD CREATED PAYMENT_AUTHORIZED STOCK_COMMITTED PLACED PAYMENT_CAPTURED]"; fmt.Sprint(kinds) != want {
+		t.Errorf("timeline %v, want %s", kinds, want)
+	}
+}
+
+const orderOf = `query ($id: ID!) { order(id: $id) { id status cancelReason paymentStatus payments { status captured { amount } refunded { amount } } timeline { kind } } }`
+
+func declineGivesBack(t *testing.T, s *shop) {
+	lamp := s.sell("Copper Lamp", "29.00", 1, 5)
+	ann := s.buyer()
+	got := ann.buy(lamp.variants[0], 1, "0002")
+	if text(got.at("checkoutComplete.result.kind")) != "CheckoutPaymentFailed" || text(got.at("checkoutComplete.result.order.status")) != "CANCELLED" || text(got.at("checkoutComplete.result.declineCode")) == "" {
+		t.Fatalf("%v", got.data)
+	}
+	order := text(got.at("checkoutComplete.result.order.id"))
+	ann.until(orderOf, vars{"id": order}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "FAILED" })
+	if n := s.available(lamp.variants[0]); n != 5 {
+		t.Errorf("%d left", n)
+	}
+}
+
+func sameKeyBuysOnce(t *testing.T, s *shop) {
+	lamp := s.sell("Tin Lamp", "9.00", 1, 5)
+	ann := s.buyer()
+	cartID, total := s.guest().cart(lamp.variants[0], 1)
+	in := ann.input(cartID, total, ann.card("4242"))
+	var wg sync.WaitGroup
+	orders := make(chan string, 5)
+	for range 5 {
+		wg.Go(func() { orders <- text(ann.do(checkout, vars{"i": in}).at("checkoutComplete.result.order.id")) })
+	}
+	wg.Wait()
+	first := <-orders
+	for range 4 {
+		if other := <-orders; other != first {
+			t.Errorf("two orders, %s and %s", first, other)
+		}
+	}
+	in["addressId"] = id.New(id.Address)
+	if _, a := ann.ask(checkout, vars{"i": in}); text(a.at("checkoutComplete.userErrors.0.code")) != "IDEMPOTENCY_CONFLICT" {
+		t.Errorf("the key with other input: %v", a.data)
+	}
+	if n := s.available(lamp.variants[0]); n != 4 {
+		t.Errorf("%d left", n)
+	}
+}
+
+// lastPiece sells one unit to a hundred who want it at once.
+func lastPiece(t *testing.T, s *shop) {
+	lamp := s.sell("The Last Lamp", "99.00", 1, 1)
+	variant := lamp.variants[0]
+	inputs := make([]vars, 100)
+	buyers := make([]buyer, 10)
+	for i := range buyers {
+		buyers[i] = s.buyer()
+		method := buyers[i].card("4242")
+		for j := range 10 { // every buyer at ten tills, each with a cart of its own
+			cartID, total := s.guest().cart(variant, 1)
+			inputs[i*10+j] = vars{"i": buyers[i].input(cartID, total, method)}
+		}
+	}
+	kinds := make(chan string, 100)
+	var wg sync.WaitGroup
+	for i, in := range inputs {
+		wg.Go(func() {
+			a := buyers[i/10].do(checkout, in)
+			kind := text(a.at("checkoutComplete.result.kind"))
+			if kind == "CheckoutRejected" {
+				kind = text(a.at("checkoutComplete.result.problems.0.code"))
+			}
+			kinds <- kind
+		})
+	}
+	wg.Wait()
+	got := map[string]int{}
+	for range 100 {
+		got[<-kinds]++
+	}
+	if got["CheckoutPlaced"] != 1 || got["OUT_OF_STOCK"] != 99 || s.available(variant) != 0 {
+		t.Errorf("%v, %d left", got, s.available(variant))
+	}
+	page := s.guest().do(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stock { state } } } }`, vars{"id": variant})
+	if text(page.at("node.stock.state")) != "OUT_OF_STOCK" {
+		t.Errorf("%v", page.data)
+	}
+}
+
+func pagesThrough(t *testing.T, s *shop) {
+	mark := "Zanzibar" + id.New(id.Product)[20:]
+	want := map[string]bool{}
+	for i := range 7 {
+		want[s.sell(fmt.Sprintf("%s chest %d", mark, i), "50.00", 1, 0).id] = true
+	}
+	s.guest().until(`query ($q: String!) { products(query: $q) { totalCount } }`, vars{"q": mark}, func(a answer) bool { return number(a.at("products.totalCount")) == 7 })
+	seen, after := map[string]int{}, any(nil)
+	for range 4 {
+		page := s.guest().do(`query ($q: String!, $after: String) { products(query: $q, first: 2, after: $after, sort: PRICE_ASC) { nodes { id } pageInfo { endCursor hasNextPage } } }`, vars{"q": mark, "after": after})
+		for _, n := range list(page.at("products.nodes")) {
+			seen[text(walk(n, "id"))]++
+		}
+		after = page.at("products.pageInfo.endCursor")
+	}
+	if len(seen) != 7 {
+		t.Errorf("saw %d of 7: %v", len(seen), seen)
+	}
+	for p, n := range seen {
+		if n != 1 || !want[p] {
+			t.Errorf("%s was seen %d times", p, n)
+		}
+	}
+}
+
+func ownGoods(t *testing.T, s *shop) {
+	lamp := s.sell("Silver Lamp", "19.90", 1, 1)
+	other := s.register()
+	other.do(`mutation ($i: SellerOnboardInput!) { sellerOnboard(input: $i) { seller { id } userErrors { code } } }`, vars{"i": map[string]any{"name": "Rival " + id.New(id.Seller), "tier": "INDIVIDUAL"}})
+	save := vars{"input": map[string]any{"id": lamp.id, "title": "Mine now", "description": "x", "categorySlug": s.category, "variants": []any{map[string]any{"sku": "S", "price": usd("1.00"), "weightGrams": 1}}}}
+	if _, a := other.ask(productSave, save); a.code(0) != "FORBIDDEN productSave" {
+		t.Errorf("a token from before selling: %v %v", a.data, a.errors)
+	}
+}
+
+func malformedInput(t *testing.T, s *shop) {
+	ann := s.buyer()
+	cartID, _ := s.guest().cart(s.sell("Glass Lamp", "5.00", 1, 1).variants[0], 1)
+	add := func(variant string, n int) string {
+		_, a := s.guest().ask(`mutation ($i: CartLinesAddInput!) { cartLinesAdd(input: $i) { cart { id } userErrors { code field } } }`,
+			vars{"i": map[string]any{"cartId": cartID, "lines": []any{map[string]any{"variantId": variant, "quantity": n}}}})
+		return fmt.Sprint(text(a.at("cartLinesAdd.userErrors.0.code")), " ", a.at("cartLinesAdd.userErrors.0.field"))
+	}
+	variant := id.New(id.Variant)
+	for what, c := range map[string][2]string{
+		"negative":         {add(variant, -1), "INVALID_QUANTITY [input lines 0 quantity]"},
+		"zero":             {add(variant, 0), "INVALID_QUANTITY [input lines 0 quantity]"},
+		"huge":             {add(variant, 2147483647), "INVALID_QUANTITY [input lines 0 quantity]"},
+		"a malformed id":   {add("var_1", 1), "INVALID [input lines 0 variantId]"},
+		"an order's id":    {add(id.New(id.Order), 1), "INVALID [input lines 0 variantId]"},
+		"an unknown thing": {add(variant, 1), "NOT_FOUND [input lines 0 variantId]"},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s: %s, want %s", what, c[0], c[1])
+		}
+	}
+	for query, want := range map[string]string{
+		`{ product(id: "prod_1") { id } }`:      "INVALID_ID product",
+		`{ node(id: "nonsense") { id } }`:       "INVALID_ID node",
+		`{ order(id: "ord_1") { id } }`:         "INVALID_ID order",
+		`{ cart(id: "cart_1") { id } }`:         "INVALID_ID cart",
+		`{ products(first: 0) { totalCount } }`: "INVALID_FIRST products",
+	} {
+		if _, a := ann.ask(query, nil); a.code(0) != want {
+			t.Errorf("%s: %v", query, a.errors)
+		}
+	}
+	if _, a := s.guest().ask(`query ($n: Int!) { products(first: $n) { totalCount } }`, vars{"n": 99999999999}); len(a.errors) == 0 {
+		t.Error("a number beyond 32 bits was let in")
+	}
+}
+
+func othersThings(t *testing.T, s *shop) {
+	lamp := s.sell("Iron Lamp", "7.00", 1, 9)
+	ann, eve := s.buyer(), s.buyer()
+	order := text(ann.buy(lamp.variants[0], 1, "4242").at("checkoutComplete.result.order.id"))
+	mine := ann.do(`mutation ($i: CartCreateInput) { cartCreate(input: $i) { cart { id } userErrors { code } } }`, vars{"i": map[string]any{"lines": []any{map[string]any{"variantId": lamp.variants[0]}}}})
+	cartID := text(mine.at("cartCreate.cart.id"))
+	for _, c := range []client{eve.client, s.register()} {
+		got := c.do(`query ($o: ID!, $c: ID!) { order(id: $o) { id } cart(id: $c) { id } a: node(id: $o) { ... on Order { number } } b: node(id: $c) { ... on Cart { version } } }`, vars{"o": order, "c": cartID})
+		if got.at("order") != nil || got.at("cart") != nil || got.at("a.number") != nil || got.at("b.version") != nil {
+			t.Errorf("a stranger sees %v", got.data)
+		}
+	}
+	if _, a := s.guest().ask(`query ($o: ID!) { order(id: $o) { id } }`, vars{"o": order}); a.code(0) != "UNAUTHENTICATED order" {
+		t.Errorf("a guest: %v", a.errors)
+	}
+	if _, a := eve.ask(checkout, vars{"i": eve.input(cartID, "7.00", eve.card("4242"))}); text(a.at("checkoutComplete.userErrors.0.code")) != "NOT_FOUND" {
+		t.Errorf("another's cart at the till: %v", a.data)
+	}
+	if got := s.seller.do(`query ($o: ID!) { order(id: $o) { id } }`, vars{"o": order}); text(got.at("order.id")) != order {
+		t.Errorf("the seller of the goods does not see the order: %v", got.data)
+	}
+}
+
+func tokensEnd(t *testing.T, s *shop) {
+	for _, token := range []string{"nonsense", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY2NfMSJ9.", s.staff.token + "x"} {
+		status, a := client{t, s.base, token}.ask(`{ me { id } }`, nil)
+		if status != http.StatusUnauthorized || a.code(0) != "UNAUTHENTICATED" {
+			t.Errorf("%.20s…: %d %v", token, status, a.errors)
+		}
+	}
+	got := s.guest().do(`mutation ($i: SessionCreateInput!) { sessionCreate(input: $i) { session { refreshToken } userErrors { code } } }`, vars{"i": map[string]any{"email": "staff@souk.test", "password": password}})
+	refresh := vars{"i": map[string]any{"refreshToken": got.at("sessionCreate.session.refreshToken")}}
+	const trade = `mutation ($i: SessionRefreshInput!) { sessionRefresh(input: $i) { session { accessToken } userErrors { code } } }`
+	s.guest().do(trade, refresh)
+	if _, a := s.guest().ask(trade, refresh); text(a.at("sessionRefresh.userErrors.0.code")) != "BAD_CREDENTIALS" {
+		t.Errorf("a refresh token worked twice: %v", a.data)
+	}
+	for _, in := range []map[string]any{{"email": "staff@souk.test", "password": "not this one"}, {"email": "nobody@souk.test", "password": password}} {
+		_, a := s.guest().ask(`mutation ($i: SessionCreateInput!) { sessionCreate(input: $i) { session { accessToken } userErrors { code message } } }`, vars{"i": in})
+		if text(a.at("sessionCreate.userErrors.0.code")) != "BAD_CREDENTIALS" {
+			t.Errorf("%v: %v", in, a.data)
+		}
+	}
+}
+
+func liveStock(t *testing.T, s *shop) {
+	lamp := s.sell("Paper Lamp", "3.00", 1, 4)
+	w := s.guest().watch(`subscription ($ids: [ID!]!) { stockChanged(variantIds: $ids) { variantId available seq state } }`, vars{"ids": lamp.variants})
+	first := w.until(func(a answer) bool { return number(a.at("stockChanged.available")) == 4 })
+	s.buyer().buy(lamp.variants[0], 3, "4242")
+	after := w.until(func(a answer) bool { return number(a.at("stockChanged.available")) == 1 })
+	if number(after.at("stockChanged.seq")) <= number(first.at("stockChanged.seq")) || text(after.at("stockChanged.state")) != "LOW" {
+		t.Errorf("%v after %v", after.data, first.data)
+	}
+}
+
+func nodes(t *testing.T, s *shop) {
+	lamp := s.sell("Stone Lamp", "11.00", 1, 2)
+	unknown := id.New(id.Product)
+	got := s.guest().do(`query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Product { title } ... on ProductVariant { price { amount } product { title } } } }`,
+		vars{"ids": []string{lamp.id, lamp.variants[0]}})
+	if text(got.at("nodes.0.title")) != "Stone Lamp" || text(got.at("nodes.1.product.title")) != "Stone Lamp" || text(got.at("nodes.1.price.amount")) != "11.00" {
+		t.Errorf("%v", got.data)
+	}
+	if _, a := s.guest().ask(`query ($id: ID!) { node(id: $id) { ... on Product { title } } }`, vars{"id": unknown}); a.at("node.title") != nil {
+		t.Errorf("%v", a.data)
+	}
+}
+
+// deadSubgraph shops while the reviews are down: the page lacks them, and nothing else.
+func deadSubgraph(t *testing.T, s *shop) {
+	lamp := s.sell("Bamboo Lamp", "13.00", 1, 2)
+	s.breakers["reviews"].take(true)
+	defer s.breakers["reviews"].take(false)
+	status, a := s.guest().ask(`query ($slug: String!) { product(slug: $slug) { title variants { nodes { stock { available } } } } rated: product(slug: $slug) { title rating { count } } }`, vars{"slug": lamp.slug})
+	if status != http.StatusOK || text(a.at("product.title")) != "Bamboo Lamp" || number(a.at("product.variants.nodes.0.stock.available")) != 2 {
+		t.Errorf("%d %v %v", status, a.data, a.errors)
+	}
+	if len(a.errors) == 0 || !strings.HasPrefix(a.code(0), "SUBGRAPH_") || strings.Contains(fmt.Sprint(a.errors), "127.0.0.1") {
+		t.Errorf("%v", a.errors)
+	}
+	if got := s.buyer().buy(lamp.variants[0], 1, "4242"); text(got.at("checkoutComplete.result.kind")) != "CheckoutPlaced" {
+		t.Errorf("%v", got.data)
+	}
+}
