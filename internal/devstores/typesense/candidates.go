@@ -89,16 +89,16 @@ func (m *matcher) fuzzy(words []queryWord, dropped []string) {
 			choice[i], q = q%len(costs[i]), q/len(costs[i])
 		}
 		lists, hopeless := m.lists(words, costs, choice)
-		if hopeless >= 0 { // no word at this cost: forget the cost and begin again
+		if hopeless < 0 {
+			m.suggest(lists, extra)
+		} else { // no word at this cost: forget the cost and begin again
 			at := choice[hopeless]
 			costs[hopeless] = append(costs[hopeless][:at:at], costs[hopeless][at+1:]...)
 			if len(costs[hopeless]) == 0 {
 				return
 			}
 			n = -1
-			continue
 		}
-		m.suggest(lists, extra)
 		if !m.r.exhaustive && m.count() >= m.r.typoThreshold {
 			return
 		}
