@@ -1,0 +1,241 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/souk-shop/souk/clients/psp"
+)
+
+const (
+	sweepEvery = time.Second
+	mostAtOnce = 100 // operations that a sweep takes
+	mostFlying = 500 // operations that a process is at before it takes no more
+)
+
+// change lets a rule change a payment, and starts what the rule wants of the provider.
+func (ps *Payments) change(ctx context.Context, id string, rule func(*Payment) error) (Payment, error) {
+	p, err := ps.store.Change(ctx, id, rule)
+	if err == nil {
+		ps.startAll(p)
+	}
+	return p, err
+}
+
+// startAll starts what a payment, just saved, wants of the provider. Should the process die first, another one takes it up
+// when its lease has ended.
+func (ps *Payments) startAll(payments ...Payment) {
+	for _, p := range payments {
+		for _, op := range p.starting() {
+			ps.start(op)
+		}
+	}
+}
+
+func (ps *Payments) start(op Operation) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.running[op.ID] || ps.life.Err() != nil {
+		return
+	}
+	ps.running[op.ID] = true
+	f := ps.flights[op.PaymentID]
+	if f == nil {
+		f = &flight{landed: make(chan struct{})}
+		ps.flights[op.PaymentID] = f
+	}
+	f.running++
+	go func() {
+		defer ps.land(op, f)
+		if err := ps.perform(ps.life, op); err != nil && ps.life.Err() == nil {
+			ps.log.Warn("payment: to be tried again", "operation", op.ID, "kind", op.Kind, "payment", op.PaymentID, "attempt", op.Attempts+1, "error", err)
+		}
+	}()
+}
+
+func (ps *Payments) land(op Operation, f *flight) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	delete(ps.running, op.ID)
+	if f.running--; f.running == 0 {
+		delete(ps.flights, op.PaymentID)
+		close(f.landed)
+	}
+}
+
+// await waits until this process has nothing left to ask the provider for a payment, as long as a caller would.
+func (ps *Payments) await(ctx context.Context, paymentIDs ...string) {
+	patience := time.NewTimer(ps.patience)
+	defer patience.Stop()
+	for _, id := range paymentIDs {
+		ps.mu.Lock()
+		f := ps.flights[id]
+		ps.mu.Unlock()
+		if f == nil {
+			continue
+		}
+		select {
+		case <-f.landed:
+		case <-patience.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// perform asks the provider once, and notes what it says. An error means that the operation is still open.
+func (ps *Payments) perform(ctx context.Context, op Operation) error {
+	p, err := ps.now(ctx, op.PaymentID)
+	if err != nil {
+		return err
+	}
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	facts, asking := ps.ask(calling, p, op)
+	cancel()
+	_, err = ps.change(ctx, p.ID, func(p *Payment) error {
+		now := ps.clock.Now()
+		for _, f := range facts {
+			if _, err := p.learn(now, f); err != nil { // the provider's books make no sense to us: somebody has to look
+				asking = errors.Join(asking, fmt.Errorf("%s as told: %w", f.Kind, err))
+			}
+		}
+		p.postpone(now, op.ID)
+		return nil
+	})
+	return errors.Join(asking, err)
+}
+
+// ask asks the provider for an operation, and returns what it said. When it did not do what was asked for, its books tell why.
+func (ps *Payments) ask(ctx context.Context, p Payment, op Operation) (facts []Fact, err error) {
+	if p.Provider != ps.provider.Name() {
+		return nil, fmt.Errorf("the payment is with %s", p.Provider)
+	}
+	m := psp.Move{Key: op.ID, Payment: p.ID, Amount: op.Amount}
+	var a psp.Answer
+	switch op.Kind {
+	case psp.Authorize:
+		return ps.askAuthorize(ctx, p, op)
+	case psp.Capture:
+		a, err = ps.provider.Capture(ctx, m)
+	case psp.Void:
+		a, err = ps.provider.Void(ctx, m)
+	case psp.Refund:
+		a, err = ps.provider.Refund(ctx, m)
+	}
+	switch {
+	case errors.Is(err, psp.ErrNoPayment):
+		a, err = psp.Answer{Outcome: psp.Declined, Code: "unknown_payment"}, nil
+	case err != nil:
+		return nil, err
+	}
+	// What was let go may have been promised first, without our hearing of it.
+	if a.Outcome != psp.Approved || op.Kind == psp.Void && p.Authorized.Amount == 0 {
+		facts, err = ps.lookUp(ctx, p)
+		if err != nil && !errors.Is(err, psp.ErrNoPayment) {
+			return nil, err
+		}
+	}
+	return append(facts, Fact{Kind: op.Kind, Outcome: a.Outcome, Amount: op.Amount.Amount, Operation: op.ID, Reference: a.Reference, Code: a.Code}), nil
+}
+
+// askAuthorize asks for the promise. The second time it looks first: the provider may know more than it had a chance to say.
+func (ps *Payments) askAuthorize(ctx context.Context, p Payment, op Operation) ([]Fact, error) {
+	if op.Attempts > 0 || p.Status == ActionRequired {
+		facts, err := ps.lookUp(ctx, p)
+		if !errors.Is(err, psp.ErrNoPayment) {
+			return facts, err
+		}
+	}
+	a, err := ps.provider.Authorize(ctx, psp.Authorization{Key: p.ID, Token: p.Token, Amount: p.Amount})
+	if err != nil {
+		return nil, err
+	}
+	return []Fact{{Kind: psp.Authorize, Outcome: a.Outcome, Payment: a.Reference, Operation: op.ID, Code: a.Code, RedirectURL: a.RedirectURL}}, nil
+}
+
+// lookUp reads the provider's books.
+func (ps *Payments) lookUp(ctx context.Context, p Payment) ([]Fact, error) {
+	r, err := ps.provider.Lookup(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	var facts []Fact
+	if !r.Voided || r.Authorized > 0 { // else it was let go before it was decided
+		facts = append(facts, Fact{Kind: psp.Authorize, Outcome: r.Outcome, Payment: r.Reference, Code: r.Code, RedirectURL: r.RedirectURL})
+	}
+	if r.Captured > 0 {
+		facts = append(facts, Fact{Kind: psp.Capture, Outcome: psp.Approved, Amount: r.Captured})
+	}
+	for _, back := range r.Refunds {
+		facts = append(facts, Fact{Kind: psp.Refund, Outcome: psp.Approved, Amount: back.Amount, Operation: back.Key, Reference: back.Reference})
+	}
+	if r.Voided {
+		facts = append(facts, Fact{Kind: psp.Void, Outcome: psp.Approved, Payment: r.Reference})
+	}
+	return facts, nil
+}
+
+// Work takes up what other processes left undone, and what has to be tried again, until ctx ends.
+func (ps *Payments) Work(ctx context.Context) error {
+	defer ps.Rest()
+	defer ps.end()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := ps.Sweep(ctx); err != nil && ctx.Err() == nil {
+			ps.log.Error("payments: sweep", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Sweep starts the operations that are due and lets the reports that are due count. It does not wait for the provider.
+func (ps *Payments) Sweep(ctx context.Context) error {
+	ps.mu.Lock()
+	room := mostFlying - len(ps.running)
+	ps.mu.Unlock()
+	now := ps.clock.Now()
+	if room > 0 {
+		due, err := ps.store.TakeOperations(ctx, now, now.Add(lease), min(room, mostAtOnce))
+		if err != nil {
+			return err
+		}
+		for _, op := range due {
+			ps.start(op)
+		}
+	}
+	reports, err := ps.store.TakeReports(ctx, now, now.Add(lease), mostAtOnce)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, r := range reports {
+		if _, err := ps.count(ctx, r); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Rest waits until this process asks nothing of the provider any more.
+func (ps *Payments) Rest() {
+	for {
+		ps.mu.Lock()
+		var f *flight
+		for _, f = range ps.flights {
+			break
+		}
+		ps.mu.Unlock()
+		if f == nil {
+			return
+		}
+		<-f.landed
+	}
+}

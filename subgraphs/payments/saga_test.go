@@ -1,0 +1,234 @@
+package payments_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/clients/psp/fake"
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/subgraphs/payments"
+)
+
+func TestACardThatSucceeds(t *testing.T) {
+	w := newWorld(t)
+	p := w.pay(fake.Succeeds)
+	w.is(p, payments.Authorized)
+	w.keeps(1990)
+	if p = w.capture(p); p.Status != "CAPTURED" || p.Captured != price {
+		t.Errorf("%+v", p)
+	}
+	if again := w.capture(p); again != p {
+		t.Errorf("captured again: %+v", again)
+	}
+	w.deliver(fake.Delivery{Twice: true, Backwards: true})
+	w.moved(p, "AUTHORIZE+ CAPTURE+")
+	w.agree()
+}
+
+func TestACardThatIsDeclined(t *testing.T) {
+	w := newWorld(t)
+	p := w.pay(fake.IsDeclined)
+	if p.Status != "FAILED" || p.DeclineCode != "card_declined" {
+		t.Errorf("%+v", p)
+	}
+	if _, err := w.ps.Capture(t.Context(), events.PaymentRequest{PaymentID: p.PaymentID}); !errors.Is(err, payments.ErrState) {
+		t.Errorf("captured: %v", err)
+	}
+	if q := w.pay("tok_9999"); q.Status != "FAILED" || q.DeclineCode != "invalid_token" {
+		t.Errorf("%+v", q)
+	}
+	w.deliver(fake.Delivery{Twice: true})
+	w.moved(p, "AUTHORIZE-")
+	if p = w.abandon(p, false); p.Status != "FAILED" {
+		t.Errorf("abandoned: %+v", p)
+	}
+	w.keeps(0)
+	w.agree()
+}
+
+func TestACardThatTheBuyerConfirms(t *testing.T) {
+	w := newWorld(t)
+	p := w.pay(fake.NeedsAction)
+	if p.Status != "ACTION_REQUIRED" || p.RedirectURL == "" {
+		t.Fatalf("%+v", p)
+	}
+	if err := w.psp.Confirm(p.PaymentID); err != nil {
+		t.Fatal(err)
+	}
+	w.deliver(fake.Delivery{})
+	w.is(p, payments.Authorized)
+	w.moved(p, "AUTHORIZE+")
+
+	q := w.pay(fake.NeedsAction) // the webhook of this one is lost: the shop asks by itself
+	if err := w.psp.Refuse(q.PaymentID); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep(2 * time.Second)
+	w.is(q, payments.Failed)
+	w.agree()
+}
+
+func TestACardThatIsSlow(t *testing.T) {
+	w := newWorld(t)
+	hasty := w.hasty()
+	r := w.request(fake.IsSlow)
+	p, err := hasty.Authorize(t.Context(), r)
+	if err != nil || p.Status != "PENDING" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	close(w.slow)
+	hasty.Rest()
+	w.is(p, payments.Authorized)
+	if again, err := w.ps.Authorize(t.Context(), r); err != nil || again.PaymentID != p.PaymentID || again.Status != "AUTHORIZED" {
+		t.Errorf("the same key: %+v, %v", again, err)
+	}
+	w.agree()
+}
+
+// silent pays with a card that does not answer, and gives up waiting.
+func (w *world) silent() events.Payment {
+	w.t.Helper()
+	hasty := w.hasty()
+	p, err := hasty.Authorize(w.t.Context(), w.request(fake.IsSilent))
+	if err != nil || p.Status != "PENDING" {
+		w.t.Fatalf("%+v, %v", p, err)
+	}
+	for len(w.psp.Books()) == 0 {
+		time.Sleep(time.Millisecond) // until the provider has it
+	}
+	w.line.hangUp()
+	hasty.Rest()
+	return p
+}
+
+func TestALateSuccessIsUndone(t *testing.T) {
+	for name, hear := range map[string]func(*world){
+		"by webhook":     func(w *world) { w.deliver(fake.Delivery{Twice: true}) },
+		"by asking":      func(w *world) { w.sweep(15 * time.Minute) },
+		"both, at once":  func(w *world) { go w.psp.Deliver(w.t.Context(), fake.Delivery{}); w.sweep(15 * time.Minute) },
+		"backwards, too": func(w *world) { w.sweep(15 * time.Minute); w.deliver(fake.Delivery{Backwards: true, Twice: true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.silent()
+			if got := w.abandon(p, true); got.Status != "TIMED_OUT" {
+				t.Errorf("%+v", got)
+			}
+			if err := w.psp.Succeed(p.PaymentID); err != nil {
+				t.Fatal(err)
+			}
+			w.keeps(1990)
+			hear(w)
+			w.sweep(15 * time.Minute)
+			w.is(p, payments.Voided)
+			w.keeps(0)
+			w.deliver(fake.Delivery{})
+			if again := w.abandon(p, true); again.Status != "VOIDED" {
+				t.Errorf("abandoned again: %+v", again)
+			}
+			if got := w.moves(p); got != "AUTHORIZE+ VOID+" && name == "by webhook" {
+				t.Error(got)
+			}
+			w.agree()
+		})
+	}
+}
+
+func TestAbandonWhatIsPromisedTakenOrUndecided(t *testing.T) {
+	w := newWorld(t)
+	promised, taken, asked := w.pay(fake.Succeeds), w.capture(w.pay(fake.Succeeds)), w.pay(fake.NeedsAction)
+	for _, c := range []struct {
+		p    events.Payment
+		want string
+	}{{promised, "VOIDED"}, {taken, "REFUNDED"}, {asked, "VOIDED"}} {
+		if got := w.abandon(c.p, false); got.Status != c.want {
+			t.Errorf("%s became %s, want %s", c.p.Status, got.Status, c.want)
+		}
+		if got := w.abandon(c.p, true); got.Status != c.want {
+			t.Errorf("abandoned again, %s became %s, want %s", c.p.Status, got.Status, c.want)
+		}
+	}
+	if err := w.psp.Confirm(asked.PaymentID); err == nil {
+		t.Error("a payment that was let go can still be confirmed")
+	}
+	w.keeps(0)
+	w.deliver(fake.Delivery{Twice: true, Backwards: true})
+	w.agree()
+}
+
+func TestAnOrderAbandonedBeforeItIsPaid(t *testing.T) {
+	w := newWorld(t)
+	r := w.request(fake.Succeeds)
+	if rep, err := w.ps.Abandon(t.Context(), events.AbandonRequest{OrderID: r.OrderID, TimedOut: true}); err != nil || len(rep.Payments) != 0 {
+		t.Fatal(rep, err)
+	}
+	p, err := w.ps.Authorize(t.Context(), r)
+	if err != nil || p.Status != "TIMED_OUT" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	w.ps.Rest()
+	w.keeps(0)
+	w.agree()
+}
+
+func TestTheSameKey(t *testing.T) {
+	w := newWorld(t)
+	r := w.request(fake.Succeeds)
+	var all sync.WaitGroup
+	got := make([]events.Payment, 8)
+	for i := range got {
+		all.Go(func() { got[i], _ = w.process().Authorize(t.Context(), r) })
+	}
+	all.Wait()
+	w.ps.Rest()
+	for _, p := range got {
+		if p.PaymentID == "" || p.PaymentID != got[0].PaymentID {
+			t.Errorf("%+v", p)
+		}
+	}
+	if n := len(w.psp.Books()); n != 1 {
+		t.Errorf("the provider knows %d payments", n)
+	}
+	r.Amount.Amount++
+	if _, err := w.ps.Authorize(t.Context(), r); !errors.Is(err, payments.ErrKeyReused) {
+		t.Errorf("other input: %v", err)
+	}
+	r.IdempotencyKey = "another"
+	if _, err := w.ps.Authorize(t.Context(), r); !errors.Is(err, payments.ErrBeingPaid) {
+		t.Errorf("a second payment beside the first: %v", err)
+	}
+}
+
+func TestRefusalsOfAPayment(t *testing.T) {
+	w := newWorld(t)
+	for field, change := range map[string]func(*events.AuthorizeRequest){
+		"orderId":         func(r *events.AuthorizeRequest) { r.OrderID = "ord_1" },
+		"paymentMethodId": func(r *events.AuthorizeRequest) { r.PaymentMethodID = id.New(id.PaymentMethod) },
+		"amount":          func(r *events.AuthorizeRequest) { r.Amount.Amount = 0 },
+		"idempotencyKey":  func(r *events.AuthorizeRequest) { r.IdempotencyKey = "" },
+		"accountId":       func(r *events.AuthorizeRequest) { r.AccountID = "" },
+	} {
+		r := w.request(fake.Succeeds)
+		change(&r)
+		_, err := w.ps.Authorize(t.Context(), r)
+		var f *fault.Error
+		if !errors.As(err, &f) || len(f.Field) != 1 || f.Field[0] != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	r := w.request(fake.Succeeds)
+	r.AccountID = id.New(id.Account)
+	if _, err := w.ps.Authorize(t.Context(), r); !errors.Is(err, payments.ErrMethod) {
+		t.Errorf("somebody else's method: %v", err)
+	}
+	if _, err := w.ps.CheckMethod(t.Context(), events.PaymentMethodRequest{AccountID: r.AccountID, PaymentMethodID: r.PaymentMethodID}); !errors.Is(err, payments.ErrMethod) {
+		t.Errorf("somebody else's method: %v", err)
+	}
+	if got, err := w.ps.CheckMethod(t.Context(), events.PaymentMethodRequest{AccountID: ann.AccountID, PaymentMethodID: r.PaymentMethodID}); err != nil || got.Label != "Card ending in 4242" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
