@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 # Alpine rather than nothing at all: health checks want a wget.
 FROM alpine:3.22
-RUN apk add --no-cache ca-certificates && adduser -D -H -u 10001 souk
+RUN apk add --no-cache ca-certificates && adduser -D -H -u 10001 souk && install -d -o souk -g souk /var/lib/souk
 COPY --from=build /out/souk /usr/local/bin/souk
 USER souk
 # 4000 is the graph of a part or of the gateway, 9090 the gateway's metrics.
