@@ -25,13 +25,13 @@ const (
 func Open(ctx context.Context, serverURL, key string) (*typesense.Client, error) {
 	at, err := url.Parse(serverURL)
 	if err != nil {
-		return nil, fmt.Errorf("Typesense: %w", err)
+		return nil, fmt.Errorf("typesense: %w", err)
 	}
 	if (at.Scheme != "http" && at.Scheme != "https") || at.Host == "" {
-		return nil, fmt.Errorf("Typesense: %q is not of the form http://host:port", at.Redacted())
+		return nil, fmt.Errorf("typesense: %q is not of the form http://host:port", at.Redacted())
 	}
 	if key == "" {
-		return nil, errors.New("Typesense: there is no key")
+		return nil, errors.New("typesense: there is no key")
 	}
 	client := typesense.NewClient(
 		typesense.WithServer(at.String()),
@@ -65,10 +65,10 @@ func httpClient() *http.Client {
 func Ping(ctx context.Context, client *typesense.Client) error {
 	well, err := client.Health(ctx, dialTimeout)
 	if err != nil {
-		return fmt.Errorf("Typesense: %w", err)
+		return fmt.Errorf("typesense: %w", err)
 	}
 	if !well {
-		return errors.New("Typesense: the server says it is not well")
+		return errors.New("typesense: the server says it is not well")
 	}
 	return nil
 }

@@ -91,46 +91,46 @@ func eachElement(raw []byte, depth int, visit func(key []byte, v bsoncore.Value)
 
 func decodeValue(v bsoncore.Value, depth int) (any, error) {
 	switch v.Type {
-	case bsontype.EmbeddedDocument:
+	case bson.TypeEmbeddedDocument:
 		return decodeDocument(v.Data, nil, depth)
-	case bsontype.Array:
+	case bson.TypeArray:
 		return decodeArray(v.Data, depth)
-	case bsontype.Null:
+	case bson.TypeNull:
 		return nil, nil
 	}
 	var value any
 	ok := true
 	switch v.Type {
-	case bsontype.Double:
+	case bson.TypeDouble:
 		value, ok = v.DoubleOK()
-	case bsontype.String:
+	case bson.TypeString:
 		value, ok = v.StringValueOK()
-	case bsontype.Binary:
+	case bson.TypeBinary:
 		var b primitive.Binary
 		b.Subtype, b.Data, ok = v.BinaryOK()
 		b.Data = bytes.Clone(b.Data)
 		value = b
-	case bsontype.ObjectID:
+	case bson.TypeObjectID:
 		value, ok = v.ObjectIDOK()
-	case bsontype.Boolean:
+	case bson.TypeBoolean:
 		value, ok = v.BooleanOK()
-	case bsontype.DateTime:
+	case bson.TypeDateTime:
 		var ms int64
 		ms, ok = v.DateTimeOK()
 		value = primitive.DateTime(ms)
-	case bsontype.Regex:
+	case bson.TypeRegex:
 		var r primitive.Regex
 		r.Pattern, r.Options, ok = v.RegexOK()
 		value = r
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		value, ok = v.Int32OK()
-	case bsontype.Timestamp:
+	case bson.TypeTimestamp:
 		var t primitive.Timestamp
 		t.T, t.I, ok = v.TimestampOK()
 		value = t
-	case bsontype.Int64:
+	case bson.TypeInt64:
 		value, ok = v.Int64OK()
-	case bsontype.Decimal128:
+	case bson.TypeDecimal128:
 		value, ok = v.Decimal128OK()
 	default:
 		return nil, unsupported("BSON type %s is", v.Type)
@@ -164,10 +164,10 @@ func appendElement(dst []byte, key string, value any, depth int) ([]byte, error)
 	var err error
 	switch v := value.(type) {
 	case bson.D:
-		dst = bsoncore.AppendHeader(dst, bsontype.EmbeddedDocument, key)
+		dst = bsoncore.AppendHeader(dst, bson.TypeEmbeddedDocument, key)
 		return appendDocument(dst, v, depth)
 	case bson.A:
-		dst = bsoncore.AppendHeader(dst, bsontype.Array, key)
+		dst = bsoncore.AppendHeader(dst, bson.TypeArray, key)
 		return appendArray(dst, v, depth)
 	case bson.Raw:
 		return bsoncore.AppendDocumentElement(dst, key, bsoncore.Document(v)), nil
