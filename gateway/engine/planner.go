@@ -42,6 +42,9 @@ func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *htt
 	if err != nil {
 		return nil, err
 	}
+	// Types that never meet in one object may disagree about null, as far as the subgraphs are concerned. The switch in
+	// the planner's configuration would write to the factory with every plan, which races.
+	factory.EnableSubgraphFieldSelectionMergingNullabilityRelaxation()
 	if p.config, err = graph.Configuration(factory, c.URLs); err != nil {
 		return nil, err
 	}
@@ -56,8 +59,6 @@ func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *htt
 	p.config.Fields = append(p.config.Fields, introspection.BuildFieldConfigurations()...)
 	p.config.DataSources = append(p.config.DataSources, introspection.BuildDataSourceConfigurations()...)
 	p.config.EnableMultiFetch = true
-	// Types that never meet in one object may disagree about null, as far as the subgraphs are concerned.
-	p.config.RelaxSubgraphOperationFieldSelectionMergingNullability = true
 	for _, d := range p.config.DataSources {
 		d.Hash() // computed on first use, which would race
 	}
