@@ -14,6 +14,9 @@ func newAccess(t testing.TB) (*Engine, mesh) {
 	shops := []object{{"id": "s1", "name": "Souk", "revenue": 9, "ledger": object{"total": 7}}, {"id": "s2", "name": "Bazaar", "revenue": 8, "ledger": nil}}
 	accounts.fields["Query.me"] = value(object{"id": "a1", "email": "ada@souk.test"})
 	accounts.fields["Query.shops"] = value(shops)
+	accounts.fields["Query.parties"] = value([]object{
+		{"__typename": "Account", "id": "a1", "phone": "1"}, {"__typename": "Shop", "id": "s1", "phone": "2"},
+	})
 	accounts.fields["Query.audit"] = value("log")
 	accounts.fields["Query.version"] = value("1")
 	accounts.fields["Mutation.close"] = value(true)
@@ -57,6 +60,11 @@ func TestGuardedFields(t *testing.T) {
 			`{"errors":[{"message":"you may not use this field","path":["shops",0,"visitors"],"extensions":{"code":"FORBIDDEN"}},{"message":"you may not use this field","path":["shops",1,"visitors"],"extensions":{"code":"FORBIDDEN"}}],"data":{"shops":[{"visitors":null,"open":true},{"visitors":null,"open":true}]}}`, customer, "accounts carts"},
 		{"by the type's rule", `{ shops { name ledger { total } } }`,
 			`{"errors":[{"message":"sign in to use this field","path":["shops",0,"ledger"],"extensions":{"code":"UNAUTHENTICATED"}},{"message":"sign in to use this field","path":["shops",1,"ledger"],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"shops":[{"name":"Souk","ledger":null},{"name":"Bazaar","ledger":null}]}}`, guest, "accounts"},
+		{"through an interface, everybody's rules hold", `{ parties { id phone } }`,
+			`{"errors":[{"message":"sign in to use this field","path":["parties",0,"phone"],"extensions":{"code":"UNAUTHENTICATED"}},{"message":"sign in to use this field","path":["parties",1,"phone"],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"parties":[{"id":"a1","phone":null},{"id":"s1","phone":null}]}}`, guest, "accounts"},
+		{"on one object, its own", `{ parties { ... on Account { phone } ... on Shop { phone } } }`,
+			`{"errors":[{"message":"sign in to use this field","path":["parties",0,"phone"],"extensions":{"code":"UNAUTHENTICATED"}}],"data":{"parties":[{"phone":null},{"phone":"2"}]}}`, guest, "accounts"},
+		{"through an interface, signed in", `{ parties { phone } }`, `{"data":{"parties":[{"phone":"1"},{"phone":"2"}]}}`, customer, "accounts"},
 		{"a mutation is not sent", `mutation { close }`,
 			`{"errors":[{"message":"sign in to use this field","path":["close"],"extensions":{"code":"UNAUTHENTICATED"}}],"data":null}`, guest, ""},
 		{"nor the guarded one of two", `mutation { hello shut: close }`,

@@ -238,6 +238,17 @@ func BenchmarkThreeHops(b *testing.B) {
 	}
 }
 
+func BenchmarkPlanning(b *testing.B) {
+	e, _ := newEngine(b, "shop", newShop(b)...)
+	for b.Loop() {
+		e.documents.entries.Purge()
+		e.planner.plans.entries.Purge()
+		if _, err := e.Prepare(context.Background(), Request{Query: threeHops, Variables: json.RawMessage(`{"id":"1"}`)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // canned makes services answer without work, so that a benchmark measures the engine.
 func canned(m mesh) {
 	for name, body := range map[string]string{
