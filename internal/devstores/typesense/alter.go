@@ -47,10 +47,11 @@ func (c *collection) alter(body []byte) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.replaceSchema(next, built); err != nil {
+	ticket, err := c.replaceSchema(next, built)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.log.commit(c.log.appended); err != nil {
+	if err := c.log.commit(ticket); err != nil {
 		return nil, errStore(err)
 	}
 	return answer, nil

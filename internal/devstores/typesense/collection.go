@@ -247,17 +247,18 @@ func (c *collection) learn(doc map[string]any) *apiError {
 	if err != nil {
 		return err
 	}
-	return c.replaceSchema(next, nil)
+	_, err = c.replaceSchema(next, nil)
+	return err
 }
 
 // replaceSchema logs a schema and adopts it, with the new fields' indexes where the caller has built them.
-func (c *collection) replaceSchema(next *schema, built map[string]*fieldIndex) *apiError {
+func (c *collection) replaceSchema(next *schema, built map[string]*fieldIndex) (ticket uint64, _ *apiError) {
 	b, err := next.encode()
 	if err != nil {
-		return errStore(err)
+		return 0, errStore(err)
 	}
-	if _, err := c.log.append(opSchema, b); err != nil {
-		return errStore(err)
+	if ticket, err = c.log.append(opSchema, b); err != nil {
+		return 0, errStore(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -266,7 +267,7 @@ func (c *collection) replaceSchema(next *schema, built map[string]*fieldIndex) *
 	for name, fx := range built {
 		c.index.fields[name] = fx
 	}
-	return nil
+	return ticket, nil
 }
 
 // valuesOf reads a stored document again; nil when there is none or its fields have changed since.

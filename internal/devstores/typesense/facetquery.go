@@ -50,8 +50,11 @@ func (r *request) readFacets(s *schema, p params) *apiError {
 	}
 	name, text, found := strings.Cut(query, ":")
 	name = strings.TrimSpace(name)
-	if !found {
+	switch {
+	case !found:
 		return badRequest("Facet query must be in the `facet_field: value` format.")
+	case len(r.facets) == 0:
+		return badRequest("The `facet_query` parameter is supplied without a `facet_by` parameter.")
 	}
 	for _, fr := range r.facets {
 		if fr.f.Name == name {

@@ -12,7 +12,12 @@ import (
 // filter is a compiled filter_by: given an index, the documents that pass. The caller must not change the answer.
 type filter func(x *index) *roaring.Bitmap
 
-const errFilterSyntax = "Could not parse the filter query."
+// What a filter that cannot be read is refused with.
+const (
+	errFilterSyntax   = "Could not parse the filter query."
+	errFilterParens   = "Could not parse the filter query: unbalanced parentheses."
+	errFilterOperands = "Could not parse the filter query: unbalanced `%s` operands."
+)
 
 // Bounds of what a filter may ask, in nesting and in length.
 const (
@@ -34,6 +39,9 @@ func parseFilter(s *schema, text string) (filter, *apiError) {
 		return nil, err
 	}
 	if p.space(); p.pos < len(p.in) {
+		if p.in[p.pos] == ')' {
+			return nil, badRequest(errFilterParens)
+		}
 		return nil, badRequest(errFilterSyntax)
 	}
 	return f, nil
@@ -60,10 +68,19 @@ func (p *filterParser) accept(tok string) bool {
 	return false
 }
 
+// ended says whether an operator lacks what it should join.
+func (p *filterParser) ended() bool {
+	p.space()
+	return p.pos == len(p.in)
+}
+
 // either reads clauses joined by ||.
 func (p *filterParser) either(depth int) (filter, *apiError) {
 	f, err := p.both(depth)
 	for err == nil && p.accept("||") {
+		if p.ended() {
+			return nil, badRequest(errFilterOperands, "||")
+		}
 		var g filter
 		if g, err = p.both(depth); err == nil {
 			f = anyOf(f, g)
@@ -76,6 +93,9 @@ func (p *filterParser) either(depth int) (filter, *apiError) {
 func (p *filterParser) both(depth int) (filter, *apiError) {
 	f, err := p.one(depth)
 	for err == nil && p.accept("&&") {
+		if p.ended() {
+			return nil, badRequest(errFilterOperands, "&&")
+		}
 		var g filter
 		if g, err = p.one(depth); err == nil {
 			f = allOf(f, g)
@@ -94,7 +114,7 @@ func (p *filterParser) one(depth int) (filter, *apiError) {
 			return nil, err
 		}
 		if !p.accept(")") {
-			return nil, badRequest(errFilterSyntax)
+			return nil, badRequest(errFilterParens)
 		}
 		return f, nil
 	}
@@ -334,7 +354,7 @@ func boolFilter(f *field, value string) (filter, *apiError) {
 		case "false":
 			want = append(want, interval{0, 0})
 		default:
-			return nil, badRequest("Value of filter field `%s`: must be `true` or `false`.", f.Name)
+			return nil, badRequest("Value of filter field `%s` must be `true` or `false`.", f.Name)
 		}
 	}
 	return except(not, numbersIn(f, want)), nil

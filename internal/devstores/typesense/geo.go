@@ -7,10 +7,12 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// geoFilter reads (lat, lng, 5 km), a polygon (lat, lng, lat, lng, …), or a list of these.
+// geoFilter reads (lat, lng, 5 km), ([lat, lng], radius: 5 km), a polygon (lat, lng, lat, lng, …), or a list of these.
 func geoFilter(f *field, value string) (filter, *apiError) {
 	rest, _, not := operator(value)
-	rest = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]"))
+	if strings.HasPrefix(rest, "[") {
+		rest = strings.TrimSpace(strings.TrimSuffix(rest[1:], "]"))
+	}
 	var areas []func(point) bool
 	for rest != "" {
 		open, end := strings.IndexByte(rest, '('), strings.IndexByte(rest, ')')
@@ -42,9 +44,10 @@ func geoFilter(f *field, value string) (filter, *apiError) {
 
 func parseArea(parts []string) (inside func(point) bool, ok bool) {
 	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
+		parts[i] = strings.TrimSpace(strings.Trim(strings.TrimSpace(parts[i]), "[]"))
 	}
 	if len(parts) == 3 {
+		parts[2] = strings.TrimSpace(strings.TrimPrefix(parts[2], "radius:"))
 		radius, scale := strings.TrimSpace(strings.TrimSuffix(parts[2], "km")), 1000.0
 		if mi, isMiles := strings.CutSuffix(parts[2], "mi"); isMiles {
 			radius, scale = strings.TrimSpace(mi), 1609.34

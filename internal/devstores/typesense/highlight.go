@@ -53,7 +53,8 @@ func newHighlighter(s *schema, r *request, marks map[string]mark) *highlighter {
 		return h
 	}
 	add := func(f *field) {
-		if f.kind == kindString && r.shows(f.Name) && !slices.Contains(h.wanted, f) {
+		// Fields that were asked for by name are marked even when the document leaves them out.
+		if f.kind == kindString && (h.fields != nil || r.shows(f.Name)) && !slices.Contains(h.wanted, f) {
 			h.wanted = append(h.wanted, f)
 		}
 	}

@@ -118,6 +118,44 @@ func TestSearchesDuringImports(t *testing.T) {
 	}
 }
 
+// TestSearchDoesNotWaitForWriters holds the lock that an import holds while it logs and syncs.
+func TestSearchDoesNotWaitForWriters(t *testing.T) {
+	s := open(t, t.TempDir())
+	c := calls(t, s)
+	c.ok("POST", "/collections", itemsSchema)
+	c.load("items", `{"id":"a","name":"Apple","n":1}`)
+	col, _ := s.catalog.now.Load().collection("items")
+	col.writing.Lock()
+	defer col.writing.Unlock()
+	if got := c.search("items", "q", "apple", "query_by", "name").ids(); got != "a" {
+		t.Errorf("found %q", got)
+	}
+}
+
+// TestOneSyncForMany: a commit covers everything appended before it, so that waiting writers share one sync.
+func TestOneSyncForMany(t *testing.T) {
+	l, err := createLog(t.TempDir()+"/x.log", record{opDelete, []byte("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	var first, last uint64
+	for i := range 10 {
+		if last, err = l.append(opDelete, []byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = last
+		}
+	}
+	if err := l.commit(first); err != nil {
+		t.Fatal(err)
+	}
+	if l.synced != last {
+		t.Errorf("synced up to %d of %d", l.synced, last)
+	}
+}
+
 // TestCloseDuringWrites: what was acknowledged before Close is there after it.
 func TestCloseDuringWrites(t *testing.T) {
 	dir := t.TempDir()

@@ -52,7 +52,7 @@ func cut(doc map[string]any, prefix string, include, exclude []string) map[strin
 		case []any:
 			v = cutElements(child, name+".", inner, exclude)
 		}
-		if child, ok := v.(map[string]any); ok && len(child) == 0 && !whole {
+		if left, ok := v.(map[string]any); ok && len(left) == 0 && len(doc[k].(map[string]any)) > 0 {
 			continue
 		}
 		out[k] = v

@@ -67,7 +67,6 @@ type request struct {
 	highlight     highlightRequest
 	include       []string
 	exclude       []string
-	preset        string
 	stopwords     string
 	synonyms      bool
 	curations     bool
@@ -87,7 +86,7 @@ func parseRequest(s *schema, p params) (*request, *apiError) {
 		return nil, badRequest("Parameter `q` is required.")
 	}
 	r := &request{
-		q: q, filterBy: p["filter_by"], preset: p["preset"], stopwords: p["stopwords"],
+		q: q, filterBy: p["filter_by"], stopwords: p["stopwords"],
 		splitJoin: p.text("split_join_tokens", "fallback"), matchType: p.text("text_match_type", "max_score"),
 		typosInNumbers: p.flag("enable_typos_for_numerical_tokens", true),
 		typosInCodes:   p.flag("enable_typos_for_alpha_numerical_tokens", true),
@@ -183,7 +182,7 @@ func (r *request) readFields(s *schema, p params) *apiError {
 		return badRequest("No search fields specified for the query.")
 	}
 	lists := map[string][]string{}
-	for name, what := range map[string]string{"query_by_weights": "weights", "num_typos": "values", "prefix": "values", "infix": "values"} {
+	for name, what := range map[string]string{"query_by_weights": "weights", "num_typos": "values", "prefix": "prefix values", "infix": "infix values"} {
 		l := p.names(name)
 		single := len(l) == 1 && name != "query_by_weights"
 		if len(l) != 0 && len(l) != len(names) && !single && len(names) > 0 {
@@ -301,7 +300,7 @@ func (r *request) readGroups(s *schema, p params) *apiError {
 	for _, name := range p.names("group_by") {
 		f := s.field(name)
 		if f == nil {
-			return notFound("Could not find a group by field named `%s` in the schema.", name)
+			return notFound("Could not find a field named `%s` in the schema.", name)
 		}
 		if !f.Facet {
 			return badRequest("Group by field `%s` should be a facet field.", name)

@@ -86,6 +86,7 @@ func TestFilters(t *testing.T) {
 		"(((rank:>94)))":                          "3",
 		"rank:>94 || rank:<6 && brand:Apple":      "3",
 		"place:(48.9, 2.3, 20 km)":                "1",
+		"place:([51.4, -0.1], radius: 20 km)":     "2",
 		"place:(51.4, -0.1, 10 mi)":               "2",
 		"place:(45, 0, 55, 0, 55, 5, 45, 5)":      "1",
 	} {
@@ -103,8 +104,11 @@ func TestBadParameters(t *testing.T) {
 		message string
 		params  []string
 	}{
-		{400, "Could not parse the filter query.", []string{"q", "*", "filter_by", "(rank:>1"}},
-		{400, "Could not parse the filter query.", []string{"q", "*", "filter_by", "rank:>1)"}},
+		{400, "Could not parse the filter query: unbalanced parentheses.", []string{"q", "*", "filter_by", "(rank:>1"}},
+		{400, "Could not parse the filter query: unbalanced parentheses.", []string{"q", "*", "filter_by", "rank:>1)"}},
+		{400, "Could not parse the filter query: unbalanced `&&` operands.", []string{"q", "*", "filter_by", "rank:>1 &&"}},
+		{400, "Could not parse the filter query.", []string{"q", "*", "filter_by", "name && rank:>1"}},
+		{400, "Value of filter field `sale` must be `true` or `false`.", []string{"q", "*", "filter_by", "sale:maybe"}},
 		{400, "Could not parse the filter query.", []string{"q", "*", "filter_by", "rank"}},
 		{400, "Could not parse the filter query.", []string{"q", "*", "filter_by", "brand:=`open"}},
 		{400, "Error with filter field `rank`: Not an int32.", []string{"q", "*", "filter_by", "rank:>12.5"}},

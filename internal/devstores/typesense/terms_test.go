@@ -44,7 +44,7 @@ func TestLikeAgainstBruteForce(t *testing.T) {
 	for range 3000 { // more than maxFresh, so that both parts are in use
 		d.intern(word(1 + r.IntN(9)))
 	}
-	for range 300 {
+	for range 60 {
 		q := word(3 + r.IntN(6))
 		for cost := 0; cost <= maxEdits; cost++ {
 			for _, prefix := range []bool{false, true} {
