@@ -172,8 +172,12 @@ func (s *shop) signIn(email string) client {
 // register opens an account; each has an address of its own.
 func (s *shop) register() client {
 	s.t.Helper()
-	got := s.guest().do(`mutation ($i: AccountRegisterInput!) { accountRegister(input: $i) { session { accessToken } userErrors { code } } }`,
-		vars{"i": map[string]any{"email": strings.ToLower(id.New(id.Account)) + "@souk.test", "password": password, "displayName": "Ann"}})
+	email := strings.ToLower(id.New(id.Account)) + "@souk.test"
+	got := s.guest().do(`mutation ($i: AccountRegisterInput!) { accountRegister(input: $i) { session { accessToken account { email } } userErrors { code } } }`,
+		vars{"i": map[string]any{"email": email, "password": password, "displayName": "Ann"}})
+	if own := text(got.at("accountRegister.session.account.email")); own != email {
+		s.t.Errorf("who signs in is shown %q as their own address", own)
+	}
 	return client{s.t, s.base, text(got.at("accountRegister.session.accessToken"))}
 }
 

@@ -12,6 +12,7 @@ import (
 
 // One shop serves every test that does not wait for an order to expire.
 func TestShop(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, nil)
 	tests := map[string]func(*testing.T, *shop){
 		"a story from search to review":          story,

@@ -21,6 +21,8 @@ type Account struct {
 	Staff       bool
 	SellerID    string // "" = sells nothing
 	CreatedAt   time.Time
+
+	signedIn bool // by the very request that asks: who signs in sees itself, though the request came from a guest
 }
 
 // Key returns the account's id.
@@ -64,7 +66,7 @@ func (a Account) scopes() []string {
 }
 
 // OpenTo tells whether the viewer may see more of the account than its name: itself and staff may.
-func (a Account) OpenTo(who viewer.Viewer) bool { return who.Is(a.ID) || who.Staff() }
+func (a Account) OpenTo(who viewer.Viewer) bool { return a.signedIn || who.Is(a.ID) || who.Staff() }
 
 // A Reader answers questions. Rows come in any order; unknown ids are left out.
 type Reader interface {

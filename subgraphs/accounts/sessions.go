@@ -177,5 +177,6 @@ func (a *Accounts) session(of Account, g Grant, refreshToken string) (Session, e
 	access, err := a.signer.Sign(Claims{
 		AccountID: of.ID, SessionID: g.SessionID, SellerID: of.SellerID, Scopes: of.scopes(), IssuedAt: issued, ExpiresAt: expires,
 	})
+	of.signedIn = true
 	return Session{access, refreshToken, expires, of}, err
 }

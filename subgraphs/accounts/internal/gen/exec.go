@@ -805,16 +805,16 @@ enum Role {
 type Account @key(fields: "id") {
   "Starts with ` + "`" + `acc_` + "`" + `."
   id: ID!
-  "The address that signs in; null for anybody but the account itself and staff."
-  email: String @authenticated
+  "The address that signs in; null for anybody but the account itself, as ` + "`" + `me` + "`" + ` and in its own session, and staff."
+  email: String
   "The name others see, beside a review for example."
   displayName: String!
   "What the account may do; null for anybody but the account itself and staff."
-  roles: [Role!] @authenticated
+  roles: [Role!]
   "As whom the account sells, if it does."
   seller: Seller
   "The address book, oldest first; null for anybody but the account itself and staff."
-  addresses: [Address!] @authenticated @listSize(assumedSize: 10)
+  addresses: [Address!] @listSize(assumedSize: 10)
 }
 
 "Where something can be delivered."

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"sync"
+	"testing"
+)
+
+// Checkouts that nobody pays end by themselves: in this shop they wait three seconds instead of a quarter of an hour.
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, map[string]string{"SOUK_ORDER_EXPIRY": "3s"})
+	for name, test := range map[string]func(*testing.T, *shop){
+		"silence cancels at expiry, with no client involved": silence,
+		"a success after expiry is given back":               lateSuccess,
+		"an action nobody takes cancels at expiry":           actionNotTaken,
+		"forty buyers of five lamps, some of whom pay":       mixedBuyers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s.in(t))
+		})
+	}
+}
+
+// pending checks out with a card that does not answer in time, and returns the order.
+func (s *shop) pending(b buyer, variant, card string) string {
+	s.t.Helper()
+	got := b.buy(variant, 1, card)
+	if text(got.at("checkoutComplete.result.kind")) != "CheckoutActionRequired" {
+		s.t.Fatalf("%v", got.data)
+	}
+	return text(got.at("checkoutComplete.result.order.id"))
+}
+
+func silence(t *testing.T, s *shop) {
+	lamp := s.sell("Silent Lamp", "19.90", 1, 5)
+	ann := s.buyer()
+	order := s.pending(ann, lamp.variants[0], "0044")
+	if n := s.available(lamp.variants[0]); n != 4 {
+		t.Errorf("%d left while the order waits", n)
+	}
+	w := ann.watch(`subscription ($id: ID!) { orderUpdated(id: $id) { status cancelReason } }`, vars{"id": order})
+	end := w.until(func(a answer) bool { return text(a.at("orderUpdated.status")) == "CANCELLED" })
+	if text(end.at("orderUpdated.cancelReason")) != "PAYMENT_TIMEOUT" {
+		t.Errorf("%v", end.data)
+	}
+	done := ann.until(orderOf, vars{"id": order}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "TIMED_OUT" })
+	if n := s.available(lamp.variants[0]); n != 5 || text(done.at("order.payments.0.captured.amount")) != "0.00" {
+		t.Errorf("%d left, %v", n, done.data)
+	}
+}
+
+func lateSuccess(t *testing.T, s *shop) {
+	lamp := s.sell("Late Lamp", "19.90", 1, 5)
+	ann := s.buyer()
+	order := s.pending(ann, lamp.variants[0], "0044")
+	ended := ann.until(`query ($id: ID!) { order(id: $id) { status payments { id status transactions { reference kind success } } } }`, vars{"id": order},
+		func(a answer) bool {
+			return text(a.at("order.status")) == "CANCELLED" && text(a.at("order.payments.0.status")) == "TIMED_OUT"
+		})
+	for range 2 { // providers repeat themselves
+		s.staff.do(`mutation ($i: PaymentEventInput!) { paymentEventReport(input: $i) { payment { status } userErrors { code message } } }`, vars{"i": map[string]any{
+			"provider": "fake", "eventId": "late-" + order, "reference": text(ended.at("order.payments.0.id")), "kind": "AUTHORIZE", "success": true}})
+	}
+	done := ann.until(orderOf, vars{"id": order}, func(a answer) bool {
+		status := text(a.at("order.paymentStatus"))
+		return status == "VOIDED" || status == "REFUNDED"
+	})
+	if text(done.at("order.status")) != "CANCELLED" || s.available(lamp.variants[0]) != 5 {
+		t.Errorf("%v, %d left", done.data, s.available(lamp.variants[0]))
+	}
+}
+
+func actionNotTaken(t *testing.T, s *shop) {
+	lamp := s.sell("Hesitant Lamp", "19.90", 1, 2)
+	ann := s.buyer()
+	got := ann.buy(lamp.variants[0], 1, "3220")
+	if text(got.at("checkoutComplete.result.redirectUrl")) == "" || text(got.at("checkoutComplete.result.order.status")) != "CREATED" {
+		t.Fatalf("%v", got.data)
+	}
+	order := text(got.at("checkoutComplete.result.order.id"))
+	ann.until(orderOf, vars{"id": order}, func(a answer) bool { return text(a.at("order.cancelReason")) == "PAYMENT_TIMEOUT" })
+	ann.until(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stock { available } } } }`, vars{"id": lamp.variants[0]}, func(a answer) bool {
+		return number(a.at("node.stock.available")) == 2
+	})
+}
+
+// mixedBuyers sells five lamps to forty who decline, stall and pay at once; in the end every lamp is sold or there to be had.
+func mixedBuyers(t *testing.T, s *shop) {
+	lamp := s.sell("Wanted Lamp", "19.90", 1, 5)
+	cards := []string{"4242", "0002", "0044", "0069"}
+	var mu sync.Mutex
+	var orders []string
+	kinds := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		b := s.buyer()
+		for j := range 5 {
+			cartID, total := s.guest().cart(lamp.variants[0], 1)
+			in := vars{"i": b.input(cartID, total, b.card(cards[(i+j)%len(cards)]))}
+			wg.Go(func() {
+				a := b.do(checkout, in)
+				mu.Lock()
+				defer mu.Unlock()
+				kinds[text(a.at("checkoutComplete.result.kind"))]++
+				if o := text(a.at("checkoutComplete.result.order.id")); o != "" {
+					orders = append(orders, o)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	sold := 0
+	for _, o := range orders {
+		done := s.staff.until(orderOf, vars{"id": o}, func(a answer) bool {
+			money := text(a.at("order.paymentStatus"))
+			return text(a.at("order.status")) == "PLACED" && money == "CAPTURED" || text(a.at("order.status")) == "CANCELLED" && money != "AUTHORIZED" && money != "PENDING"
+		})
+		if text(done.at("order.status")) == "PLACED" {
+			sold++
+		} else if text(done.at("order.payments.0.captured.amount")) != "0.00" {
+			t.Errorf("money is kept for a cancelled order: %v", done.data)
+		}
+	}
+	s.guest().until(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stock { available } } } }`, vars{"id": lamp.variants[0]}, func(a answer) bool {
+		return number(a.at("node.stock.available"))+sold == 5
+	})
+	held := s.seller.do(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stockLevels { onHand held available } } } }`, vars{"id": lamp.variants[0]})
+	if number(held.at("node.stockLevels.0.held")) != 0 || number(held.at("node.stockLevels.0.onHand")) != 5-sold {
+		t.Errorf("%d sold, and the shelf says %v", sold, held.data)
+	}
+	t.Logf("%v, %d sold", kinds, sold)
+}
