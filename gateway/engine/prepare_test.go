@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,7 @@ func TestBadRequestsAreRefusedByName(t *testing.T) {
 		{`query ($s: Boolean!) { version @include(if: $s) }`, `{"s":"yes"}`, CodeInput, `"$s"`},
 		{`query ($s: Boolean!) { version @include(if: $s) }`, `{"s":null}`, CodeInput, `"$s"`},
 		{`{ version }`, `[1]`, CodeInput, "variables"},
+		{`query ($v: JSON) { echo(value: $v) }`, `{"v":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, CodeInput, "variables"},
 		{`{ version }`, `{`, CodeInput, "variables"},
 		{`{ products { ` + strings.Repeat("a: id ", 31) + `} }`, "", CodeTooLarge, "aliases"},
 		{`{ version ` + strings.Repeat("#\n1 ", 20_000) + `}`, "", CodeTooLarge, "tokens"},
@@ -313,6 +315,31 @@ func TestIntrospectionShowsWhatClientsMaySee(t *testing.T) {
 	}
 	if len(m.fetches()) != 0 {
 		t.Error("a subgraph was asked about the schema")
+	}
+}
+
+func TestToolsCanReadTheSchema(t *testing.T) {
+	text, err := os.ReadFile("testdata/introspection.graphql") // as graphql-js asks, with every option but oneOf
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"shop", "access", "abstract"} {
+		e, _ := newEngine(t, folder)
+		var got struct {
+			Errors []Error
+			Data   struct {
+				Schema struct {
+					Types      []struct{ Name string }
+					Directives []struct{ Name string }
+				} `json:"__schema"`
+			}
+		}
+		if err := json.Unmarshal([]byte(answerOf(t, e, as(viewer.Viewer{}), string(text), "")), &got); err != nil || len(got.Errors) > 0 {
+			t.Errorf("%s: %v, %v", folder, got.Errors, err)
+		}
+		if len(got.Data.Schema.Types) < 8 || len(got.Data.Schema.Directives) < 4 {
+			t.Errorf("%s: %+v", folder, got.Data.Schema)
+		}
 	}
 }
 
