@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/clients/psp"
@@ -120,6 +121,9 @@ func (ps *Payments) Webhook(ctx context.Context, provider string, header func(st
 	e, err := ps.provider.Event(header, body, ps.clock.Now())
 	if err != nil {
 		return err
+	}
+	if !slices.Contains([]Kind{psp.Authorize, psp.Capture, psp.Void, psp.Refund}, e.Kind) {
+		return psp.ErrEvent
 	}
 	_, err = ps.Report(ctx, Report{
 		Provider: provider, EventID: e.ID, Reference: e.Reference, PaymentID: e.Payment, Kind: e.Kind, Success: e.Success, Amount: e.Amount,
