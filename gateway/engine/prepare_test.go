@@ -343,6 +343,26 @@ func TestToolsCanReadTheSchema(t *testing.T) {
 	}
 }
 
+func TestDescriptionsReadAsTheyWereWritten(t *testing.T) {
+	sdl := `schema @link(url: "https://specs.apollo.dev/join/v0.3") { query: Query } enum join__Graph { A @join__graph(name: "a", url: "http://a.test") }
+type Query @join__type(graph: A) {
+  """
+  What it does:
+    two things,
+  in this order.
+  """
+  x: Int
+}`
+	e, err := New(t.Context(), Config{SupergraphSDL: sdl, Development: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := answerOf(t, e, as(viewer.Viewer{}), `{ __type(name: "Query") { fields { description } } }`, "")
+	if want := `{"data":{"__type":{"fields":[{"description":"What it does:\n  two things,\nin this order."}]}}}`; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestExecutableDirectivesAreAccepted(t *testing.T) {
 	e, m := newEngine(t, "shop", newShop(t)...)
 	got := answerOf(t, e, as(viewer.Viewer{}), `query ($c: String) @inContext(country: $c, language: "fr") { version }`, `{"c":"IN"}`)

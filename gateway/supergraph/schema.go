@@ -5,23 +5,25 @@ import (
 	"slices"
 
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
 	engine "github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/astparser"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/asttransform"
 )
 
 // ClientSDL is the schema that callers see: no federation machinery and nothing @inaccessible.
-func (s *Supergraph) ClientSDL() string { return s.without(true) }
+func (s *Supergraph) ClientSDL() string { return s.without(true, "\t") }
 
 // RouterSDL is the schema to plan with: everything, with @inaccessible left on so that hidden values never get out.
-func (s *Supergraph) RouterSDL() string { return s.without(false) }
+func (s *Supergraph) RouterSDL() string { return s.without(false, "\t") }
 
 // ClientSchema parses ClientSDL for the engine; the caller owns the document.
-func (s *Supergraph) ClientSchema() (*engine.Document, error) { return document(s.ClientSDL()) }
+func (s *Supergraph) ClientSchema() (*engine.Document, error) { return document(s.without(true, "")) }
 
 // RouterSchema parses RouterSDL for the engine; the caller owns the document.
-func (s *Supergraph) RouterSchema() (*engine.Document, error) { return document(s.RouterSDL()) }
+func (s *Supergraph) RouterSchema() (*engine.Document, error) { return document(s.without(false, "")) }
 
+// document parses SDL without indentation, which the engine would take for a part of descriptions.
 func document(sdl string) (*engine.Document, error) {
 	doc, report := astparser.ParseGraphqlDocumentString(sdl)
 	if report.HasErrors() {
@@ -31,7 +33,7 @@ func document(sdl string) (*engine.Document, error) {
 }
 
 // without prints the schema stripped of the join directives and, for clients, of what is @inaccessible.
-func (s *Supergraph) without(inaccessible bool) string {
+func (s *Supergraph) without(inaccessible bool, indent string) string {
 	v := view{hide: inaccessible, hidden: map[string]bool{}}
 	for _, d := range s.ordered {
 		if v.hides(d.Directives) {
@@ -44,7 +46,7 @@ func (s *Supergraph) without(inaccessible bool) string {
 			out = append(out, v.definition(d))
 		}
 	}
-	return printed(out, s.execution)
+	return printed(out, s.execution, formatter.WithIndent(indent))
 }
 
 // A view copies definitions without what its reader may not see.

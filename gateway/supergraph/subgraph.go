@@ -84,8 +84,8 @@ func keyDirective(k key) *ast.Directive {
 	return &ast.Directive{Name: "key", Arguments: ast.ArgumentList{{Name: "fields", Value: &ast.Value{Kind: ast.StringValue, Raw: k.fields}}}}
 }
 
-func printed(defs ast.DefinitionList, directives ast.DirectiveDefinitionList) string {
+func printed(defs ast.DefinitionList, directives ast.DirectiveDefinitionList, options ...formatter.FormatterOption) string {
 	var b bytes.Buffer
-	formatter.NewFormatter(&b).FormatSchemaDocument(&ast.SchemaDocument{Definitions: defs, Directives: directives})
+	formatter.NewFormatter(&b, options...).FormatSchemaDocument(&ast.SchemaDocument{Definitions: defs, Directives: directives})
 	return b.String()
 }
