@@ -56,7 +56,7 @@ func (c devCommand) run(ctx context.Context, p *process, ready func(ctx context.
 	}
 	defer gateway.Close()
 	base := "http://" + gateway.Addr().String()
-	e, err := openEnv(config{engines.environment(p.getenv, base, c.Data)}, p.log)
+	e, err := openEnv(config{engines.environment(p.getenv, base, c.Data)}, p.log, "")
 	if err != nil {
 		return err
 	}

@@ -40,12 +40,13 @@ type env struct {
 	close []func() error
 }
 
-func openEnv(c config, log *slog.Logger) (*env, error) {
+// openEnv reads what every part needs. A gateway to another supergraph than souk's needs no key: its subgraphs know no passports.
+func openEnv(c config, log *slog.Logger, supergraphFile string) (*env, error) {
 	key, err := c.passportKey()
-	if err != nil {
+	if err != nil && (supergraphFile == "" || c.get("SOUK_PASSPORT_KEY") != "") {
 		return nil, err
 	}
-	return &env{config: c, log: log, clock: clock.System, metrics: telemetry.NewRegistry(), passport: key, urls: map[string]string{}}, nil
+	return &env{supergraphFile: supergraphFile, config: c, log: log, clock: clock.System, metrics: telemetry.NewRegistry(), passport: key, urls: map[string]string{}}, nil
 }
 
 // Close closes what was opened, the last first.

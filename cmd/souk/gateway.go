@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"os"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/schema"
 )
@@ -18,10 +20,13 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 	graphs, health := e.subgraphURLs()
 	config := gateway.Config{
 		SupergraphSDL: sdl, URLs: graphs, Health: health, Passport: e.passport,
-		JWKS: e.get("SOUK_JWKS_URL"), Development: e.dev, Log: e.log, Metrics: e.metrics,
+		JWKS: e.get("SOUK_JWKS_URL"), Development: e.dev, Log: e.log, Metrics: e.metrics, Tracing: otel.GetTracerProvider(),
 	}
-	if accounts, here := e.urls["accounts"]; here {
+	switch accounts, here := e.urls["accounts"]; {
+	case here:
 		config.JWKS = accounts + "/.well-known/jwks.json"
+	case e.supergraphFile != "":
+		config.JWKS = e.getenv("SOUK_JWKS_URL") // another supergraph has no accounts of ours to ask
 	}
 	if e.dev {
 		if err := e.develop(ctx, &config); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -30,6 +31,7 @@ func main() {
 type commands struct {
 	Dev     devCommand     `cmd:"" help:"Run the whole shop in one process, on engines of its own."`
 	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
+	Import  importCommand  `cmd:"" help:"Bring goods into a shop through its public graph."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
 	Version versionCommand `cmd:"" help:"Print which build this is."`
 }
@@ -64,6 +66,17 @@ func souk(ctx context.Context, args []string, getenv func(string) string, stdout
 	if err != nil {
 		return err
 	}
+	shutdown, err := telemetry.Start(ctx, "souk", getenv)
+	if err != nil {
+		return err
+	}
+	defer func() { // what is left of the traces has a moment to leave
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := shutdown(last); err != nil {
+			log.Warn("some traces are lost", "error", err)
+		}
+	}()
 	p := &process{getenv: getenv, stdout: stdout, stderr: stderr, log: log}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(p); !errors.Is(err, context.Canceled) || ctx.Err() == nil {

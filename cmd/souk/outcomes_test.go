@@ -9,7 +9,7 @@ import (
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, map[string]string{"SOUK_ORDER_EXPIRY": "3s"})
-	for name, test := range map[string]func(*testing.T, *shop){
+	for name, test := range map[string]func(*testing.T, *testShop){
 		"silence cancels at expiry, with no client involved": silence,
 		"a success after expiry is given back":               lateSuccess,
 		"an action nobody takes cancels at expiry":           actionNotTaken,
@@ -23,7 +23,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 // pending checks out with a card that does not answer in time, and returns the order.
-func (s *shop) pending(b buyer, variant, card string) string {
+func (s *testShop) pending(b buyer, variant, card string) string {
 	s.t.Helper()
 	got := b.buy(variant, 1, card)
 	if text(got.at("checkoutComplete.result.kind")) != "CheckoutActionRequired" {
@@ -32,7 +32,7 @@ func (s *shop) pending(b buyer, variant, card string) string {
 	return text(got.at("checkoutComplete.result.order.id"))
 }
 
-func silence(t *testing.T, s *shop) {
+func silence(t *testing.T, s *testShop) {
 	lamp := s.sell("Silent Lamp", "19.90", 1, 5)
 	ann := s.buyer()
 	order := s.pending(ann, lamp.variants[0], "0044")
@@ -50,7 +50,7 @@ func silence(t *testing.T, s *shop) {
 	}
 }
 
-func lateSuccess(t *testing.T, s *shop) {
+func lateSuccess(t *testing.T, s *testShop) {
 	lamp := s.sell("Late Lamp", "19.90", 1, 5)
 	ann := s.buyer()
 	order := s.pending(ann, lamp.variants[0], "0044")
@@ -71,7 +71,7 @@ func lateSuccess(t *testing.T, s *shop) {
 	}
 }
 
-func actionNotTaken(t *testing.T, s *shop) {
+func actionNotTaken(t *testing.T, s *testShop) {
 	lamp := s.sell("Hesitant Lamp", "19.90", 1, 2)
 	ann := s.buyer()
 	got := ann.buy(lamp.variants[0], 1, "3220")
@@ -86,7 +86,7 @@ func actionNotTaken(t *testing.T, s *shop) {
 }
 
 // mixedBuyers sells five lamps to forty who decline, stall and pay at once; in the end every lamp is sold or there to be had.
-func mixedBuyers(t *testing.T, s *shop) {
+func mixedBuyers(t *testing.T, s *testShop) {
 	lamp := s.sell("Wanted Lamp", "19.90", 1, 5)
 	cards := []string{"4242", "0002", "0044", "0069"}
 	var mu sync.Mutex

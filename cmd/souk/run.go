@@ -136,12 +136,11 @@ func (c serveCommand) Run(ctx context.Context, p *process) error {
 		}
 		chosen = append(chosen, found)
 	}
-	e, err := openEnv(config{p.getenv}, p.log)
+	e, err := openEnv(config{p.getenv}, p.log, c.Supergraph)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	e.supergraphFile = c.Supergraph
 	return e.run(ctx, chosen, func(name string) (net.Listener, error) {
 		return net.Listen("tcp", e.addr(name, len(chosen) == 1))
 	}, func(context.Context) error {

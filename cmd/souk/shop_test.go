@@ -28,8 +28,8 @@ const patience = 60 * time.Second
 
 const password = "open-sesame-souk"
 
-// A shop is all of souk in this process, on engines of its own, asked over HTTP and sockets as anybody would.
-type shop struct {
+// A testShop is all of souk in this process, on engines of its own, asked over HTTP and sockets as anybody would.
+type testShop struct {
 	t             *testing.T
 	base          string
 	seller, staff client
@@ -39,9 +39,9 @@ type shop struct {
 }
 
 // openShop starts a shop with a seller, staff and two warehouses. The environment goes before the shop's own defaults.
-func openShop(t *testing.T, environment map[string]string) *shop {
+func openShop(t *testing.T, environment map[string]string) *testShop {
 	t.Helper()
-	s := &shop{t: t, breakers: map[string]*breaker{}}
+	s := &testShop{t: t, breakers: map[string]*breaker{}}
 	getenv := func(name string) string { return environment[name] }
 	log, err := telemetry.NewLog(t.Output(), func(name string) string {
 		return or(environment[name], map[string]string{"SOUK_LOG_LEVEL": "warn"}[name])
@@ -96,7 +96,7 @@ func people(ctx context.Context, e *env) error {
 	return err
 }
 
-func (s *shop) stockUp() {
+func (s *testShop) stockUp() {
 	s.t.Helper()
 	for _, w := range []map[string]any{
 		{"code": "MSP", "name": "Minneapolis", "pincode": "55425", "country": "US", "latitude": 44.85, "longitude": -93.24},
@@ -118,7 +118,7 @@ type product struct {
 const productSave = `mutation ($input: ProductSaveInput!) { productSave(input: $input) { product { id slug version variants { nodes { id } } } userErrors { code message field } } }`
 
 // sell puts a product on offer with so many variants, each at a price in dollars and with so many units in the first warehouse.
-func (s *shop) sell(title, price string, variants, units int) product {
+func (s *testShop) sell(title, price string, variants, units int) product {
 	s.t.Helper()
 	var offered []map[string]any
 	for i := range variants {
@@ -160,9 +160,9 @@ type client struct {
 
 type vars = map[string]any
 
-func (s *shop) guest() client { return client{t: s.t, base: s.base} }
+func (s *testShop) guest() client { return client{t: s.t, base: s.base} }
 
-func (s *shop) signIn(email string) client {
+func (s *testShop) signIn(email string) client {
 	s.t.Helper()
 	got := s.guest().do(`mutation ($i: SessionCreateInput!) { sessionCreate(input: $i) { session { accessToken } userErrors { code } } }`,
 		vars{"i": map[string]any{"email": email, "password": password}})
@@ -170,7 +170,7 @@ func (s *shop) signIn(email string) client {
 }
 
 // register opens an account; each has an address of its own.
-func (s *shop) register() client {
+func (s *testShop) register() client {
 	s.t.Helper()
 	email := strings.ToLower(id.New(id.Account)) + "@souk.test"
 	got := s.guest().do(`mutation ($i: AccountRegisterInput!) { accountRegister(input: $i) { session { accessToken account { email } } userErrors { code } } }`,
@@ -187,7 +187,7 @@ type buyer struct {
 	address string
 }
 
-func (s *shop) buyer() buyer {
+func (s *testShop) buyer() buyer {
 	s.t.Helper()
 	c := s.register()
 	got := c.do(`mutation ($i: AddressInput!) { addressSave(input: $i) { account { addresses { id } } userErrors { code field } } }`, vars{"i": map[string]any{
@@ -360,7 +360,7 @@ func number(v any) int {
 }
 
 // available is how many of a variant can be had.
-func (s *shop) available(variant string) int {
+func (s *testShop) available(variant string) int {
 	s.t.Helper()
 	got := s.guest().do(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stock { available } } } }`, vars{"id": variant})
 	return number(got.at("node.stock.available"))

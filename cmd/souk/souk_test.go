@@ -14,7 +14,7 @@ import (
 func TestShop(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, nil)
-	tests := map[string]func(*testing.T, *shop){
+	tests := map[string]func(*testing.T, *testShop){
 		"a story from search to review":          story,
 		"a payment is captured once placed":      capturedOncePlaced,
 		"a decline gives the stock back":         declineGivesBack,
@@ -40,7 +40,7 @@ func TestShop(t *testing.T) {
 }
 
 // in is the same shop, seen from a test of its own.
-func (s *shop) in(t *testing.T) *shop {
+func (s *testShop) in(t *testing.T) *testShop {
 	own := *s
 	own.t, own.seller.t, own.staff.t = t, t, t
 	return &own
@@ -49,7 +49,7 @@ func (s *shop) in(t *testing.T) *shop {
 const searched = `query ($q: String!) { products(query: $q, first: 5) { totalCount nodes { id slug title brand priceRange { min { amount } } } } }`
 
 // story is the whole of a purchase as its buyer lives it, down to the review.
-func story(t *testing.T, s *shop) {
+func story(t *testing.T, s *testShop) {
 	phone := s.sell("Samsung Galaxy S25 Ultra", "1299.00", 3, 5)
 
 	// A guest searches with a slip of the finger, and looks.
@@ -118,7 +118,7 @@ const productPage = `query ProductPage($slug: String!, $pincode: String) { produ
 } }`
 
 // ship hands everything in an order to a courier, as the seller does.
-func (s *shop) ship(order string) {
+func (s *testShop) ship(order string) {
 	s.t.Helper()
 	got := s.seller.do(`query ($id: ID!) { order(id: $id) { lines { id quantity } } }`, vars{"id": order})
 	var lines []map[string]any
@@ -129,7 +129,7 @@ func (s *shop) ship(order string) {
 		"orderId": order, "warehouseId": s.warehouses[0], "courier": "kite", "lines": lines, "idempotencyKey": id.New(id.Event)}})
 }
 
-func capturedOncePlaced(t *testing.T, s *shop) {
+func capturedOncePlaced(t *testing.T, s *testShop) {
 	lamp := s.sell("Brass Lamp", "19.90", 1, 3)
 	ann := s.buyer()
 	got := ann.buy(lamp.variants[0], 2, "4242")
@@ -152,7 +152,7 @@ func capturedOncePlaced(t *testing.T, s *shop) {
 
 const orderOf = `query ($id: ID!) { order(id: $id) { id status cancelReason paymentStatus payments { status captured { amount } refunded { amount } } timeline { kind } } }`
 
-func declineGivesBack(t *testing.T, s *shop) {
+func declineGivesBack(t *testing.T, s *testShop) {
 	lamp := s.sell("Copper Lamp", "29.00", 1, 5)
 	ann := s.buyer()
 	got := ann.buy(lamp.variants[0], 1, "0002")
@@ -166,7 +166,7 @@ func declineGivesBack(t *testing.T, s *shop) {
 	}
 }
 
-func sameKeyBuysOnce(t *testing.T, s *shop) {
+func sameKeyBuysOnce(t *testing.T, s *testShop) {
 	lamp := s.sell("Tin Lamp", "9.00", 1, 5)
 	ann := s.buyer()
 	cartID, total := s.guest().cart(lamp.variants[0], 1)
@@ -193,7 +193,7 @@ func sameKeyBuysOnce(t *testing.T, s *shop) {
 }
 
 // lastPiece sells one unit to a hundred who want it at once.
-func lastPiece(t *testing.T, s *shop) {
+func lastPiece(t *testing.T, s *testShop) {
 	lamp := s.sell("The Last Lamp", "99.00", 1, 1)
 	variant := lamp.variants[0]
 	inputs := make([]vars, 100)
@@ -232,7 +232,7 @@ func lastPiece(t *testing.T, s *shop) {
 	}
 }
 
-func pagesThrough(t *testing.T, s *shop) {
+func pagesThrough(t *testing.T, s *testShop) {
 	mark := "Zanzibar" + id.New(id.Product)[20:]
 	want := map[string]bool{}
 	for i := range 7 {
@@ -257,7 +257,7 @@ func pagesThrough(t *testing.T, s *shop) {
 	}
 }
 
-func ownGoods(t *testing.T, s *shop) {
+func ownGoods(t *testing.T, s *testShop) {
 	lamp := s.sell("Silver Lamp", "19.90", 1, 1)
 	other := s.register()
 	other.do(`mutation ($i: SellerOnboardInput!) { sellerOnboard(input: $i) { seller { id } userErrors { code } } }`, vars{"i": map[string]any{"name": "Rival " + id.New(id.Seller), "tier": "INDIVIDUAL"}})
@@ -267,7 +267,7 @@ func ownGoods(t *testing.T, s *shop) {
 	}
 }
 
-func malformedInput(t *testing.T, s *shop) {
+func malformedInput(t *testing.T, s *testShop) {
 	ann := s.buyer()
 	cartID, _ := s.guest().cart(s.sell("Glass Lamp", "5.00", 1, 1).variants[0], 1)
 	add := func(variant string, n int) string {
@@ -304,7 +304,7 @@ func malformedInput(t *testing.T, s *shop) {
 	}
 }
 
-func othersThings(t *testing.T, s *shop) {
+func othersThings(t *testing.T, s *testShop) {
 	lamp := s.sell("Iron Lamp", "7.00", 1, 9)
 	ann, eve := s.buyer(), s.buyer()
 	order := text(ann.buy(lamp.variants[0], 1, "4242").at("checkoutComplete.result.order.id"))
@@ -327,7 +327,7 @@ func othersThings(t *testing.T, s *shop) {
 	}
 }
 
-func tokensEnd(t *testing.T, s *shop) {
+func tokensEnd(t *testing.T, s *testShop) {
 	for _, token := range []string{"nonsense", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY2NfMSJ9.", s.staff.token + "x"} {
 		status, a := client{t, s.base, token}.ask(`{ me { id } }`, nil)
 		if status != http.StatusUnauthorized || a.code(0) != "UNAUTHENTICATED" {
@@ -349,7 +349,7 @@ func tokensEnd(t *testing.T, s *shop) {
 	}
 }
 
-func liveStock(t *testing.T, s *shop) {
+func liveStock(t *testing.T, s *testShop) {
 	lamp := s.sell("Paper Lamp", "3.00", 1, 4)
 	w := s.guest().watch(`subscription ($ids: [ID!]!) { stockChanged(variantIds: $ids) { variantId available seq state } }`, vars{"ids": lamp.variants})
 	first := w.until(func(a answer) bool { return number(a.at("stockChanged.available")) == 4 })
@@ -360,7 +360,7 @@ func liveStock(t *testing.T, s *shop) {
 	}
 }
 
-func nodes(t *testing.T, s *shop) {
+func nodes(t *testing.T, s *testShop) {
 	lamp := s.sell("Stone Lamp", "11.00", 1, 2)
 	unknown := id.New(id.Product)
 	got := s.guest().do(`query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Product { title } ... on ProductVariant { price { amount } product { title } } } }`,
@@ -374,7 +374,7 @@ func nodes(t *testing.T, s *shop) {
 }
 
 // deadSubgraph shops while the reviews are down: the page lacks them, and nothing else.
-func deadSubgraph(t *testing.T, s *shop) {
+func deadSubgraph(t *testing.T, s *testShop) {
 	lamp := s.sell("Bamboo Lamp", "13.00", 1, 2)
 	s.breakers["reviews"].take(true)
 	defer s.breakers["reviews"].take(false)

@@ -33,10 +33,19 @@ func NewLog(w io.Writer, getenv func(string) string) (*slog.Logger, error) {
 type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
-	if at := trace.SpanContextFromContext(ctx); at.IsValid() {
+	if at := trace.SpanContextFromContext(ctx); at.IsValid() && !names(r, "trace") {
 		r.AddAttrs(slog.String("trace", at.TraceID().String()))
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// names tells whether the line has the attribute already.
+func names(r slog.Record, key string) (found bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		found = found || a.Key == key
+		return !found
+	})
+	return found
 }
 
 func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
