@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+type benchCommand struct {
+	JSON     bool     `name:"json" help:"Print one JSON document instead of a table."`
+	Only     []string `help:"Measure these alone: ${enum}." enum:"start,memory,product,results,cart,checkout,catalogue,search,disk" placeholder:"NAME"`
+	Seconds  int      `help:"How long each load lasts, 1 to 60." default:"5"`
+	Phones   string   `help:"Import this feed of products before the load, and measure the memory after it." type:"existingfile" placeholder:"FILE"`
+	Mapping  string   `help:"What the fields of that feed mean." type:"existingfile" placeholder:"FILE"`
+	Profiles string   `help:"Keep a CPU profile of the shop under each load in this folder." type:"path" placeholder:"DIR"`
+}
+
+// Targets of the development shop on a small machine.
+const (
+	mostFirstStart    = 15.0  // s
+	mostSecondStart   = 3.0   // s
+	mostMemory        = 600.0 // MB
+	mostCatalogueHalf = 2.0   // ms, of the median
+	mostSearchSlowest = 10.0  // ms, of the 99th percentile
+)
+
+// Run measures the shop and prints what it found. It fails when answers were wrong, not when targets are missed.
+func (c benchCommand) Run(ctx context.Context, p *process) error {
+	if c.Seconds < 1 || c.Seconds > 60 {
+		return errors.New("--seconds is from 1 to 60")
+	}
+	dir, err := os.MkdirTemp("", "souk-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run as somebody else
+		return err
+	}
+	b := &bench{benchCommand: c, dir: dir, process: p, how: time.Duration(c.Seconds) * time.Second, report: &benchReport{
+		Machine: thisMachine(), Date: time.Now().UTC().Truncate(time.Second), Version: version(), Callers: benchCallers, Seconds: c.Seconds,
+	}}
+	failed := b.measure(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	write := b.report.writeTable
+	if c.JSON {
+		write = b.report.writeJSON
+	}
+	return errors.Join(write(p.stdout), failed, b.report.wrong())
+}
+
+// A bench is one run of souk bench.
+type bench struct {
+	benchCommand
+	*process
+	dir    string
+	how    time.Duration
+	report *benchReport
+}
+
+func (b *bench) wants(measures ...string) bool {
+	return len(b.Only) == 0 || slices.ContainsFunc(measures, func(m string) bool { return slices.Contains(b.Only, m) })
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.stderr, "bench: "+format+"\n", args...)
+}
+
+// measure takes one thing after the other, so that nothing stands in another's way.
+func (b *bench) measure(ctx context.Context) error {
+	if b.wants("start", "memory", "product", "results", "cart", "checkout") {
+		if err := b.shop(ctx); err != nil {
+			return err
+		}
+	}
+	for _, m := range []struct {
+		measure, what string
+		time          func() (timings, error)
+		most          float64
+		of            string
+	}{
+		{"catalogue", "100 of 10,000 products by id", func() (timings, error) { return timeCatalogue(ctx, b.dir, b.how) }, mostCatalogueHalf, "p50"},
+		{"search", "typo, prefix, price filter and 3 facets in 100,000 products", func() (timings, error) { return timeSearch(ctx, b.dir, b.how, b.stderr) }, mostSearchSlowest, "p99"},
+		{"disk", "4 KB written and on disk (baseline)", func() (timings, error) { return timeDisk(ctx, b.dir, b.how) }, 0, ""},
+	} {
+		if !b.wants(m.measure) {
+			continue
+		}
+		b.say("%s", m.what)
+		t, err := m.time()
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.measure, err)
+		}
+		f := b.report.timed(m.measure, m.what, t)
+		if m.most > 0 {
+			f.atMost(m.most, m.of)
+		}
+	}
+	return nil
+}
+
+// shop measures how souk dev starts, what memory it takes, and how it bears load.
+func (b *bench) shop(ctx context.Context) error {
+	if err := b.engines(ctx); err != nil {
+		return fmt.Errorf("engines: %w", err)
+	}
+	if b.wants("start") {
+		b.say("start with nothing to sell")
+		s, err := startChild(ctx, filepath.Join(b.dir, "empty", "data"), "--empty")
+		if err != nil {
+			return err
+		}
+		s.stopAndWait()
+		b.report.value("start", "all parts ready, from nothing, with nothing to sell", s.ready.Seconds(), "s")
+	}
+	data := filepath.Join(b.dir, "demo", "data")
+	b.say("start with the demo's goods")
+	s, err := startChild(ctx, data, "--demo")
+	if err != nil {
+		return err
+	}
+	if b.wants("start") {
+		b.report.value("start", "ready, from nothing, with the demo's goods", s.ready.Seconds(), "s").atMost(mostFirstStart, "")
+	}
+	err = b.fill(ctx, s)
+	s.stopAndWait()
+	if err != nil {
+		return err
+	}
+	b.say("start again on the same data")
+	if s, err = startChild(ctx, data, "--demo"); err != nil {
+		return err
+	}
+	defer s.stopAndWait()
+	if b.wants("start") {
+		b.report.value("start", "ready, on data that is there", s.ready.Seconds(), "s").atMost(mostSecondStart, "")
+	}
+	if b.wants("product", "results", "cart", "checkout") {
+		return b.load(ctx, s)
+	}
+	return nil
+}
+
+// engines measures what of the start is theirs, and asks whether what they acknowledge is on disk.
+func (b *bench) engines(ctx context.Context) error {
+	b.say("start of the engines alone")
+	began := time.Now()
+	e, err := startEngines(ctx, filepath.Join(b.dir, "engines"), &process{getenv: b.getenv, stdout: io.Discard, stderr: b.stderr, log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer e.stop()
+	if b.wants("start") {
+		b.report.value("start", "engines alone, from nothing", time.Since(began).Seconds(), "s")
+	}
+	conn, err := pgx.Connect(ctx, e.postgres.URL("souk"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.QueryRow(ctx, "SHOW fsync").Scan(&b.report.Machine.Fsync)
+}
+
+// fill measures the memory of a fresh shop, and again with a real feed in it.
+func (b *bench) fill(ctx context.Context, s *childShop) error {
+	if b.wants("memory") {
+		if err := b.memory(s, "the demo's goods"); err != nil {
+			return err
+		}
+	}
+	if b.Phones == "" {
+		return nil
+	}
+	b.say("importing %s", b.Phones)
+	began := time.Now()
+	if err := importFeed(ctx, s.base, b.Phones, b.Mapping, b.stderr); err != nil {
+		return err
+	}
+	if b.wants("start") {
+		b.report.value("start", "import of the feed, until all can be found", time.Since(began).Seconds(), "s")
+	}
+	if b.wants("memory") {
+		return b.memory(s, "the feed imported")
+	}
+	return nil
+}
+
+func (b *bench) memory(s *childShop, with string) error {
+	m, err := memoryOf(s.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	b.report.value("memory", "souk dev with "+with, m.own, "MB")
+	b.report.value("memory", "its PostgreSQL, shared pages counted in each process", m.children, "MB")
+	whole := m.own + m.children
+	if m.shared > 0 {
+		b.report.value("memory", "its PostgreSQL, shared pages counted once", m.shared, "MB")
+		whole = m.own + m.shared
+	}
+	b.report.value("memory", "both, with "+with, whole, "MB").atMost(mostMemory, "")
+	return nil
+}
+
+// load measures the pages and the tills, and what HTTP alone costs on the same machine.
+func (b *bench) load(ctx context.Context, s *childShop) error {
+	goods, err := lookAt(ctx, s.base)
+	if err != nil {
+		return err
+	}
+	b.report.Goods = fmt.Sprintf("%d products on offer", goods.total)
+	client := newLoadClient(s.base)
+	defer client.http.CloseIdleConnections()
+	buyers := &shopping{onOffer: goods, client: client, base: s.base, how: b.how}
+	size := 8 << 10 // of an answer, until a product page tells
+	for _, m := range []struct {
+		measure, what string
+		time          func() (timings, error)
+	}{
+		{"product", "product page, in full", func() (t timings, err error) { t, size, err = buyers.productPages(ctx); return t, err }},
+		{"results", "results page: 24 cards and facets", func() (timings, error) { return buyers.resultsPages(ctx) }},
+		{"cart", "add to cart", func() (timings, error) { return buyers.addsToCart(ctx) }},
+		{"checkout", "checkout: cart, till, order PLACED", func() (timings, error) { return buyers.checkouts(ctx) }},
+	} {
+		if !b.wants(m.measure) {
+			continue
+		}
+		b.say("%s, %d callers for %s", m.what, benchCallers, b.how)
+		profiled := b.profile(ctx, s, m.measure)
+		t, err := m.time()
+		if err := errors.Join(err, profiled()); err != nil {
+			return fmt.Errorf("%s: %w", m.measure, err)
+		}
+		b.report.timed(m.measure, m.what, t)
+	}
+	b.say("bare answers of %d bytes", size)
+	bare, err := timeBare(ctx, size, b.how)
+	if err != nil {
+		return err
+	}
+	b.report.timed("bare", fmt.Sprintf("%d bytes from a bare HTTP server (baseline)", size), bare)
+	b.report.compare(bare.perSecond(), "product", "results", "cart", "checkout")
+	return nil
+}
+
+// profile begins to watch the shop's CPU, if that is wanted; what it returns waits for the profile.
+func (b *bench) profile(ctx context.Context, s *childShop, measure string) (wait func() error) {
+	if b.Profiles == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			if err := os.MkdirAll(b.Profiles, 0o755); err != nil {
+				return err
+			}
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, b.Seconds), nil)
+			if err != nil {
+				return err
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			f, err := os.Create(filepath.Join(b.Profiles, measure+".pprof"))
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(f, res.Body)
+			return errors.Join(err, f.Close())
+		}()
+	}()
+	return func() error { return <-done }
+}
