@@ -92,6 +92,9 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 	if err != nil {
 		return err
 	}
+	if p.overtakes(op) { // since it was asked for; what overtakes it while the provider is asked is undone
+		return nil
+	}
 	calling, cancel := context.WithTimeout(ctx, callTimeout)
 	facts, asking := ps.ask(calling, p, op)
 	cancel()
@@ -141,12 +144,19 @@ func (ps *Payments) ask(ctx context.Context, p Payment, op Operation) (facts []F
 	return append(facts, Fact{Kind: op.Kind, Outcome: a.Outcome, Amount: op.Amount.Amount, Operation: op.ID, Reference: a.Reference, Code: a.Code}), nil
 }
 
+var errExpired = errors.New("too late to ask for a promise")
+
 // askAuthorize asks for the promise. The second time it looks first: the provider may know more than it had a chance to say.
+// Once the order has waited too long nothing new is asked for; whoever is in charge of the order will abandon it.
 func (ps *Payments) askAuthorize(ctx context.Context, p Payment, op Operation) ([]Fact, error) {
-	if op.Attempts > 0 || p.Status == ActionRequired {
+	expired := ps.clock.Now().After(p.ExpiresAt)
+	if op.Attempts > 0 || p.Status == ActionRequired || expired {
 		facts, err := ps.lookUp(ctx, p)
 		if !errors.Is(err, psp.ErrNoPayment) {
 			return facts, err
+		}
+		if expired {
+			return nil, errExpired
 		}
 	}
 	a, err := ps.provider.Authorize(ctx, psp.Authorization{Key: p.ID, Token: p.Token, Amount: p.Amount})

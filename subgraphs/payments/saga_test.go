@@ -1,11 +1,16 @@
 package payments_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/clients/psp"
 	"github.com/souk-shop/souk/clients/psp/fake"
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
@@ -230,5 +235,122 @@ func TestRefusalsOfAPayment(t *testing.T) {
 	}
 	if got, err := w.ps.CheckMethod(t.Context(), events.PaymentMethodRequest{AccountID: ann.AccountID, PaymentMethodID: r.PaymentMethodID}); err != nil || got.Label != "Card ending in 4242" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A meddler is a provider to whom something happens just before, or just after, it decides.
+type meddler struct {
+	psp.Provider
+	before, after func()
+}
+
+func (m meddler) Authorize(ctx context.Context, a psp.Authorization) (psp.Answer, error) {
+	m.before()
+	answer, err := m.Provider.Authorize(ctx, a)
+	m.after()
+	return answer, err
+}
+
+func (m meddler) Capture(ctx context.Context, c psp.Move) (psp.Answer, error) {
+	m.before()
+	answer, err := m.Provider.Capture(ctx, c)
+	m.after()
+	return answer, err
+}
+
+func TestAbandonedWhileTheProviderIsAsked(t *testing.T) {
+	for _, asked := range []string{"authorize", "capture"} {
+		for _, when := range []string{"before", "after"} {
+			t.Run(asked+", "+when, func(t *testing.T) {
+				w := newWorld(t)
+				r := w.request(fake.Succeeds)
+				abandon := sync.OnceFunc(func() {
+					if _, err := w.ps.Abandon(t.Context(), events.AbandonRequest{OrderID: r.OrderID}); err != nil {
+						t.Error(err)
+					}
+				})
+				m := meddler{w.psp, func() {}, func() {}}
+				if when == "before" {
+					m.before = abandon
+				} else {
+					m.after = abandon
+				}
+				meddled := payments.New(w.store, m, w.placed, w.clock, payments.Options{Patience: time.Minute})
+				first := meddled
+				if asked == "capture" {
+					first = w.ps
+				}
+				p, err := first.Authorize(t.Context(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if asked == "capture" {
+					if _, err := meddled.Capture(t.Context(), events.PaymentRequest{PaymentID: p.PaymentID}); err == nil {
+						t.Error("captured for an order that was abandoned")
+					}
+				}
+				meddled.Rest()
+				w.ps.Rest()
+				w.sweep(20 * time.Second)
+				if got := w.now(p); got.Status != payments.Voided && got.Status != payments.Refunded {
+					t.Errorf("%+v", got)
+				}
+				w.keeps(0)
+				w.agree()
+			})
+		}
+	}
+}
+
+// Two payments of one order: when the first, given up, succeeds after all beside the second, it is undone, for all to see.
+func TestASecondPaymentThatSucceedsToo(t *testing.T) {
+	w := newWorld(t)
+	r := w.request(fake.IsDeclined)
+	first, err := w.ps.Authorize(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.IdempotencyKey, r.PaymentMethodID = "again", w.method(fake.Succeeds)
+	second, err := w.ps.Authorize(t.Context(), r)
+	if err != nil || second.Status != "AUTHORIZED" {
+		t.Fatal(second, err)
+	}
+	w.capture(second)
+	if _, err := w.ps.Report(t.Context(), payments.Report{Provider: "fake", EventID: "late", Reference: w.now(first).Reference, Kind: psp.Authorize, Success: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.ps.Rest()
+	w.is(first, payments.Voided)
+	w.moved(first, "AUTHORIZE- AUTHORIZE+ VOID+")
+	w.is(second, payments.Captured)
+	w.keeps(1990)
+}
+
+// An order that waited too long is not asked for again, should the first request never have arrived.
+func TestNothingNewIsAskedForTooLate(t *testing.T) {
+	w := newWorld(t)
+	w.line.breakAt = 1
+	p := w.pay(fake.Succeeds)
+	w.sweep(16 * time.Minute)
+	w.is(p, payments.Pending)
+	if n := len(w.psp.Books()); n != 0 {
+		t.Errorf("the provider knows %d payments", n)
+	}
+	w.abandon(p, true)
+	w.is(p, payments.TimedOut)
+	w.agree()
+}
+
+func TestEveryChangeIsToldOnceWithItsVersion(t *testing.T) {
+	w := newWorld(t)
+	p := w.capture(w.pay(fake.Succeeds))
+	w.deliver(fake.Delivery{Twice: true})
+	rows, err := w.pool.Query(t.Context(), `SELECT (payload->>'version') || ' ' || (payload->>'status') FROM outbox WHERE payload->>'paymentId' = $1 ORDER BY id`, p.PaymentID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || !slices.Equal(told, []string{"1 PENDING", "2 AUTHORIZED", "3 CAPTURED"}) {
+		t.Errorf("%q, %v", told, err)
 	}
 }

@@ -249,18 +249,7 @@ func (p *Payment) record(now time.Time, f Fact, amount int64) Transaction {
 // settle drops what no longer needs to be asked and, where no money may be kept, asks for what is left of it.
 func (p *Payment) settle(now time.Time) {
 	for _, op := range p.Operations {
-		overtaken := false
-		switch op.Kind {
-		case psp.Authorize:
-			overtaken = p.Status != Pending && p.Status != ActionRequired
-		case psp.Capture:
-			overtaken = p.Status != Authorized || p.Abandoned
-		case psp.Void:
-			overtaken = p.Captured.Amount > 0 || p.Released || op.Undo && p.Authorized.Amount == 0 && !p.undecided()
-		case psp.Refund:
-			overtaken = p.Refunded == p.Captured
-		}
-		if overtaken && op.State == Open {
+		if op.State == Open && p.overtakes(op) {
 			p.finish(op.Kind, op.ID, Dropped, "")
 		}
 	}
@@ -273,6 +262,19 @@ func (p *Payment) settle(now time.Time) {
 	case p.Captured.Amount == 0 && !p.Released && (p.Authorized.Amount > 0 || p.undecided()):
 		p.want(now, psp.Void, p.Amount.Amount, true)
 	}
+}
+
+// overtakes tells whether an operation is not wanted any more, or came true without it.
+func (p *Payment) overtakes(op Operation) bool {
+	switch op.Kind {
+	case psp.Authorize:
+		return p.Status != Pending && p.Status != ActionRequired
+	case psp.Capture:
+		return p.Status != Authorized || p.Abandoned
+	case psp.Void:
+		return p.Captured.Amount > 0 || p.Released || op.Undo && p.Authorized.Amount == 0 && !p.undecided()
+	}
+	return p.Refunded == p.Captured
 }
 
 // refundable is what was captured and neither given back nor about to be.

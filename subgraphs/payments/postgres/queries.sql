@@ -84,7 +84,7 @@ WHERE provider = @provider AND event_id = @event_id;
 
 -- name: TakeReports :many
 WITH due AS (
-    SELECT d.provider, d.event_id FROM reports d WHERE d.due_at <= @now ORDER BY d.due_at LIMIT @most FOR UPDATE SKIP LOCKED
+    SELECT d.provider, d.event_id FROM reports d WHERE d.due_at <= @now AND d.attempts < 100 ORDER BY d.due_at LIMIT @most FOR UPDATE SKIP LOCKED
 )
 UPDATE reports r SET due_at = @again FROM due WHERE r.provider = due.provider AND r.event_id = due.event_id
 RETURNING r.*;

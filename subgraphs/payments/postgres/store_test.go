@@ -44,7 +44,7 @@ func setup(t *testing.T) (pool *pgxpool.Pool, ps *payments.Payments, promised, t
 	pay := func() events.Payment {
 		order := id.New(id.Order)
 		p, err := ps.Authorize(t.Context(), events.AuthorizeRequest{
-			IdempotencyKey: order, OrderID: order, AccountID: ann.AccountID, PaymentMethodID: m.ID, Amount: price, ExpiresAt: time.Now(),
+			IdempotencyKey: order, OrderID: order, AccountID: ann.AccountID, PaymentMethodID: m.ID, Amount: price, ExpiresAt: time.Now().Add(time.Minute),
 		})
 		if err != nil {
 			t.Fatal(err)

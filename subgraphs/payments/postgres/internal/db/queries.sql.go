@@ -832,7 +832,7 @@ func (q *Queries) TakeOperations(ctx context.Context, arg TakeOperationsParams) 
 
 const takeReports = `-- name: TakeReports :many
 WITH due AS (
-    SELECT d.provider, d.event_id FROM reports d WHERE d.due_at <= $2 ORDER BY d.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT d.provider, d.event_id FROM reports d WHERE d.due_at <= $2 AND d.attempts < 100 ORDER BY d.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE reports r SET due_at = $1 FROM due WHERE r.provider = due.provider AND r.event_id = due.event_id
 RETURNING r.provider, r.event_id, r.reference, r.payment_key, r.kind, r.success, r.amount, r.currency, r.operation, r.code, r.received_at, r.attempts, r.due_at, r.payment_id, r.transaction_id, r.refusal
