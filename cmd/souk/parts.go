@@ -26,6 +26,7 @@ func parts() []part {
 		{"orders", startOrders},
 		{"payments", startPayments},
 		{"reviews", startReviews},
+		{"search", startSearch},
 		{"gateway", startGateway},
 	}
 }
