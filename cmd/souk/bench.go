@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,76 +209,4 @@ func (b *bench) memory(s *childShop, with string) error {
 	}
 	b.report.value("memory", "both, with "+with, whole, "MB").atMost(mostMemory, "")
 	return nil
-}
-
-// load measures the pages and the tills, and what HTTP alone costs on the same machine.
-func (b *bench) load(ctx context.Context, s *childShop) error {
-	goods, err := lookAt(ctx, s.base)
-	if err != nil {
-		return err
-	}
-	b.report.Goods = fmt.Sprintf("%d products on offer", goods.total)
-	client := newLoadClient(s.base)
-	defer client.http.CloseIdleConnections()
-	buyers := &shopping{onOffer: goods, client: client, base: s.base, how: b.how}
-	size := 8 << 10 // of an answer, until a product page tells
-	for _, m := range []struct {
-		measure, what string
-		time          func() (timings, error)
-	}{
-		{"product", "product page, in full", func() (t timings, err error) { t, size, err = buyers.productPages(ctx); return t, err }},
-		{"results", "results page: 24 cards and facets", func() (timings, error) { return buyers.resultsPages(ctx) }},
-		{"cart", "add to cart", func() (timings, error) { return buyers.addsToCart(ctx) }},
-		{"checkout", "checkout: cart, till, order PLACED", func() (timings, error) { return buyers.checkouts(ctx) }},
-	} {
-		if !b.wants(m.measure) {
-			continue
-		}
-		b.say("%s, %d callers for %s", m.what, benchCallers, b.how)
-		profiled := b.profile(ctx, s, m.measure)
-		t, err := m.time()
-		if err := errors.Join(err, profiled()); err != nil {
-			return fmt.Errorf("%s: %w", m.measure, err)
-		}
-		b.report.timed(m.measure, m.what, t)
-	}
-	b.say("bare answers of %d bytes", size)
-	bare, err := timeBare(ctx, size, b.how)
-	if err != nil {
-		return err
-	}
-	b.report.timed("bare", fmt.Sprintf("%d bytes from a bare HTTP server (baseline)", size), bare)
-	b.report.compare(bare.perSecond(), "product", "results", "cart", "checkout")
-	return nil
-}
-
-// profile begins to watch the shop's CPU, if that is wanted; what it returns waits for the profile.
-func (b *bench) profile(ctx context.Context, s *childShop, measure string) (wait func() error) {
-	if b.Profiles == "" {
-		return func() error { return nil }
-	}
-	done := make(chan error, 1)
-	go func() {
-		done <- func() error {
-			if err := os.MkdirAll(b.Profiles, 0o755); err != nil {
-				return err
-			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, b.Seconds), nil)
-			if err != nil {
-				return err
-			}
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return err
-			}
-			defer res.Body.Close()
-			f, err := os.Create(filepath.Join(b.Profiles, measure+".pprof"))
-			if err != nil {
-				return err
-			}
-			_, err = io.Copy(f, res.Body)
-			return errors.Join(err, f.Close())
-		}()
-	}()
-	return func() error { return <-done }
 }

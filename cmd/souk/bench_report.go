@@ -33,6 +33,8 @@ type figure struct {
 	P99     float64 `json:"p99Ms,omitempty"`
 	Errors  int     `json:"errors"`
 	Bare    float64 `json:"bareAnswers,omitempty"` // how many answers of a bare HTTP server the same time is worth
+	SoukCPU float64 `json:"soukCPUMs,omitempty"`   // CPU time of the shop for one answer
+	DataCPU float64 `json:"postgresCPUMs,omitempty"`
 	Target  *target `json:"target,omitempty"`
 
 	err error // the first error
@@ -76,6 +78,13 @@ func (f *figure) atMost(most float64, of string) {
 	f.Target = &target{Of: of, Most: most, Unit: unit, Met: is <= most && (of == "" || f.Answers > 0)}
 }
 
+// took says how much CPU time all answers took together, the warm-up's included.
+func (f *figure) took(souk, postgres time.Duration) {
+	if n := float64(f.Answers + f.Errors + benchCallers*warmUps); n > 0 {
+		f.SoukCPU, f.DataCPU = milliseconds(souk)/n, milliseconds(postgres)/n
+	}
+}
+
 // compare tells each measure named in answers of the bare server.
 func (r *benchReport) compare(bare float64, measures ...string) {
 	for i := range r.Figures {
@@ -114,14 +123,14 @@ func (r *benchReport) writeTable(w io.Writer) error {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintf(t, "| %s\t|\n", strings.Join(cells, "\t| ")) }
-	row("measure", "what", "value", "per second", "p50 ms", "p99 ms", "errors", "in bare answers", "target")
-	row(slices.Repeat([]string{"---"}, 9)...)
+	row("measure", "what", "value", "per second", "p50 ms", "p99 ms", "errors", "souk CPU ms", "postgres CPU ms", "in bare answers", "target")
+	row(slices.Repeat([]string{"---"}, 11)...)
 	for _, f := range r.Figures {
 		if f.Unit != "" {
-			row(f.Measure, f.What, decimals(f.Value)+" "+f.Unit, "", "", "", "", "", f.Target.String())
+			row(f.Measure, f.What, decimals(f.Value)+" "+f.Unit, "", "", "", "", "", "", "", f.Target.String())
 			continue
 		}
-		row(f.Measure, f.What, "", decimals(f.Rate), decimals(f.P50), decimals(f.P99), fmt.Sprint(f.Errors), decimals(f.Bare), f.Target.String())
+		row(f.Measure, f.What, "", decimals(f.Rate), decimals(f.P50), decimals(f.P99), fmt.Sprint(f.Errors), decimals(f.SoukCPU), decimals(f.DataCPU), decimals(f.Bare), f.Target.String())
 	}
 	return t.Flush()
 }

@@ -17,32 +17,34 @@ import (
 
 const benchPassword = "open-sesame-souk" // of the demo's accounts, and of the buyers registered here
 
-// A shopping is callers at work in a shop.
+// A caller's n-th call; it fails when the answer is wrong.
+type oneCall func(ctx context.Context, caller, n int) error
+
+// A shopping is callers at work in a shop. Each kind of work is prepared before the clock runs.
 type shopping struct {
 	*onOffer
 	client *loadClient
-	base   string
-	how    time.Duration
+	size   int // of a product page, in bytes
 }
 
-// productPages reads full product pages, each caller another, and tells how long one is in bytes.
-func (s *shopping) productPages(ctx context.Context) (t timings, size int, err error) {
+// productPages reads full product pages, each caller another.
+func (s *shopping) productPages(ctx context.Context) (oneCall, error) {
 	query := frontends.Operation("web/ProductPage")
 	page := func(ctx context.Context, n int, proof string) ([]byte, error) {
 		return s.client.ask(ctx, "", query, map[string]any{"slug": s.slugs[n%len(s.slugs)], "pincode": s.pincode, "country": s.country}, proof)
 	}
+	s.size = 0
 	for n := range s.slugs {
 		answer, err := page(ctx, n, `"earliest":"`)
 		if err != nil {
-			return t, 0, fmt.Errorf("product page of %s, delivered to %s: %w", s.slugs[n], s.pincode, err)
+			return nil, fmt.Errorf("%s, delivered to %s: %w", s.slugs[n], s.pincode, err)
 		}
-		size += len(answer) / len(s.slugs)
+		s.size += len(answer) / len(s.slugs)
 	}
-	t, err = load(ctx, benchCallers, s.how, func(ctx context.Context, caller, n int) error {
+	return func(ctx context.Context, caller, n int) error {
 		_, err := page(ctx, caller*7+n, `"reviews":{`) // apart, or the gateway would ask once for several
 		return err
-	})
-	return t, size, err
+	}, nil
 }
 
 const resultsPage = `query Results($query: String, $filter: ProductFilter, $sort: ProductSort) {
@@ -55,8 +57,8 @@ const resultsPage = `query Results($query: String, $filter: ProductFilter, $sort
 }`
 
 // resultsPages reads pages of 24 cards with facets: every second one of a search, the others of everything below some price.
-func (s *shopping) resultsPages(ctx context.Context) (timings, error) {
-	return load(ctx, benchCallers, s.how, func(ctx context.Context, caller, n int) error {
+func (s *shopping) resultsPages(context.Context) (oneCall, error) {
+	return func(ctx context.Context, caller, n int) error {
 		variables := map[string]any{"filter": map[string]any{"price": map[string]any{"max": fmt.Sprint(1_000_000 + caller*mostCalls + n)}}}
 		if n%2 == 1 {
 			variables["query"] = s.words[(caller+n)%len(s.words)]
@@ -65,7 +67,7 @@ func (s *shopping) resultsPages(ctx context.Context) (timings, error) {
 		}
 		_, err := s.client.ask(ctx, "", resultsPage, variables, `"buckets":[{`)
 		return err
-	})
+	}, nil
 }
 
 const newCart = `mutation ($input: CartCreateInput) {
@@ -102,23 +104,23 @@ func (s *shopping) cart(ctx context.Context, variants ...string) (cart struct {
 }
 
 // addsToCart puts one unit after another in carts of up to five lines, one cart a caller.
-func (s *shopping) addsToCart(ctx context.Context) (timings, error) {
+func (s *shopping) addsToCart(ctx context.Context) (oneCall, error) {
 	carts := make([]string, benchCallers)
 	for c := range carts {
 		cart, err := s.cart(ctx)
 		if err != nil {
-			return timings{}, err
+			return nil, err
 		}
 		carts[c] = cart.ID
 	}
 	query := frontends.Operation("web/CartLinesAdd")
-	return load(ctx, benchCallers, s.how, func(ctx context.Context, caller, n int) error {
+	return func(ctx context.Context, caller, n int) error {
 		variant := s.variants[(caller*5+n%5)%len(s.variants)]
 		_, err := s.client.ask(ctx, "", query, map[string]any{"input": map[string]any{
 			"cartId": carts[caller], "lines": []any{map[string]any{"variantId": variant, "quantity": 1}},
 		}}, `"userErrors":[]`)
 		return err
-	})
+	}, nil
 }
 
 // A benchBuyer has all that a checkout needs but a cart.
@@ -166,14 +168,14 @@ func (s *shopping) register(ctx context.Context) (b benchBuyer, err error) {
 }
 
 // checkouts buys: a fresh cart with one unit, then the till, until the order is PLACED.
-func (s *shopping) checkouts(ctx context.Context) (timings, error) {
+func (s *shopping) checkouts(ctx context.Context) (oneCall, error) {
 	buyers, err := s.buyers(ctx)
 	if err != nil {
-		return timings{}, err
+		return nil, err
 	}
-	return load(ctx, benchCallers, s.how, func(ctx context.Context, caller, n int) error {
+	return func(ctx context.Context, caller, n int) error {
 		return s.buy(ctx, buyers[caller], s.variants[(caller*11+n)%len(s.variants)])
-	})
+	}, nil
 }
 
 func (s *shopping) buy(ctx context.Context, b benchBuyer, variant string) error {

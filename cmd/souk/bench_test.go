@@ -71,6 +71,7 @@ func aReport() *benchReport {
 	r.value("start", "from nothing", 16.25, "s").atMost(15, "")
 	r.timed("search", "of 100,000 products", timings{took: []time.Duration{2 * time.Millisecond, 4 * time.Millisecond}, elapsed: time.Second}).atMost(10, "p99")
 	r.timed("product", "page", timings{took: []time.Duration{time.Millisecond}, elapsed: time.Second, wrong: 3, first: errors.New("no stock")})
+	r.Figures[2].took(time.Second, 2*time.Second)
 	r.compare(40, "product")
 	return r
 }
@@ -106,7 +107,7 @@ func TestJSONHasTheSameFigures(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if f := got.Figures; len(f) != 3 || f[0].Target.Met || f[1].P99 != 4 || !f[1].Target.Met || f[2].Errors != 3 || f[2].Bare != 40 {
+	if f := got.Figures; len(f) != 3 || f[0].Target.Met || f[1].P99 != 4 || !f[1].Target.Met || f[2].Errors != 3 || f[2].Bare != 40 || f[2].SoukCPU != 10 || f[2].DataCPU != 20 {
 		t.Errorf("%s", &out)
 	}
 }
@@ -131,6 +132,9 @@ func TestMemoryOfThisProcess(t *testing.T) {
 	m, err := memoryOf(os.Getpid())
 	if err != nil || m.own < 1 {
 		t.Errorf("%+v, %v", m, err)
+	}
+	if c := cpuOf(os.Getpid()); c.own < 0 {
+		t.Errorf("%+v", c)
 	}
 	if _, err := memoryOf(0); err == nil {
 		t.Error("process 0 has memory")

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+)
+
+// load measures the pages and the tills, and what HTTP alone costs on the same machine.
+func (b *bench) load(ctx context.Context, s *childShop) error {
+	goods, err := lookAt(ctx, s.base)
+	if err != nil {
+		return err
+	}
+	b.report.Goods = fmt.Sprintf("%d products on offer", goods.total)
+	client := newLoadClient(s.base)
+	defer client.http.CloseIdleConnections()
+	callers := &shopping{onOffer: goods, client: client, size: 8 << 10}
+	for _, m := range []struct {
+		measure, what string
+		prepare       func(context.Context) (oneCall, error)
+	}{
+		{"product", "product page, in full", callers.productPages},
+		{"results", "results page: 24 cards and facets", callers.resultsPages},
+		{"cart", "add to cart", callers.addsToCart},
+		{"checkout", "checkout: cart, till, order PLACED", callers.checkouts},
+	} {
+		if !b.wants(m.measure) {
+			continue
+		}
+		b.say("%s, %d callers for %s", m.what, benchCallers, b.how)
+		if err := b.loadOne(ctx, s, m.measure, m.what, m.prepare); err != nil {
+			return fmt.Errorf("%s: %w", m.measure, err)
+		}
+	}
+	b.say("bare answers of %d bytes", callers.size)
+	bare, err := timeBare(ctx, callers.size, b.how)
+	if err != nil {
+		return err
+	}
+	b.report.timed("bare", fmt.Sprintf("%d bytes from a bare HTTP server (baseline)", callers.size), bare)
+	b.report.compare(bare.perSecond(), "product", "results", "cart", "checkout")
+	return nil
+}
+
+func (b *bench) loadOne(ctx context.Context, s *childShop, measure, what string, prepare func(context.Context) (oneCall, error)) error {
+	call, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	profiled := b.profile(ctx, s, measure)
+	before := cpuOf(s.cmd.Process.Pid)
+	t, err := load(ctx, benchCallers, b.how, call)
+	after := cpuOf(s.cmd.Process.Pid)
+	if err := errors.Join(err, profiled()); err != nil {
+		return err
+	}
+	b.report.timed(measure, what, t).took(after.own-before.own, after.children-before.children)
+	return nil
+}
+
+// profile begins to watch the shop's CPU, if that is wanted; what it returns waits for the profile.
+func (b *bench) profile(ctx context.Context, s *childShop, measure string) (wait func() error) {
+	if b.Profiles == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.keepProfile(ctx, s, measure) }()
+	return func() error { return <-done }
+}
+
+func (b *bench) keepProfile(ctx context.Context, s *childShop, measure string) error {
+	if err := os.MkdirAll(b.Profiles, 0o755); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, b.Seconds), nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("profile: %s", res.Status)
+	}
+	f, err := os.Create(filepath.Join(b.Profiles, measure+".pprof"))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, res.Body)
+	return errors.Join(err, f.Close())
+}
