@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
@@ -34,7 +35,8 @@ type env struct {
 	urls     map[string]string // where the subgraphs of this process are, by name
 	dev      bool              // souk dev: the playground is there
 
-	supergraphFile string // what the gateway serves instead of souk's own
+	demoIDs        atomic.Pointer[map[string]string] // of the demo goods, once they are there
+	supergraphFile string                            // what the gateway serves instead of souk's own
 
 	nc    *clientnats.Conn
 	close []func() error
