@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
 	"sync"
 	"testing"
 )
@@ -54,14 +57,11 @@ func lateSuccess(t *testing.T, s *testShop) {
 	lamp := s.sell("Late Lamp", "19.90", 1, 5)
 	ann := s.buyer()
 	order := s.pending(ann, lamp.variants[0], "0044")
-	ended := ann.until(`query ($id: ID!) { order(id: $id) { status payments { id status transactions { reference kind success } } } }`, vars{"id": order},
+	ended := ann.until(`query ($id: ID!) { order(id: $id) { status payments { id status } } }`, vars{"id": order},
 		func(a answer) bool {
 			return text(a.at("order.status")) == "CANCELLED" && text(a.at("order.payments.0.status")) == "TIMED_OUT"
 		})
-	for range 2 { // providers repeat themselves
-		s.staff.do(`mutation ($i: PaymentEventInput!) { paymentEventReport(input: $i) { payment { status } userErrors { code message } } }`, vars{"i": map[string]any{
-			"provider": "fake", "eventId": "late-" + order, "reference": text(ended.at("order.payments.0.id")), "kind": "AUTHORIZE", "success": true}})
-	}
+	s.provider(http.MethodPost, "/"+text(ended.at("order.payments.0.id"))+"/succeed")
 	done := ann.until(orderOf, vars{"id": order}, func(a answer) bool {
 		status := text(a.at("order.paymentStatus"))
 		return status == "VOIDED" || status == "REFUNDED"
@@ -69,6 +69,25 @@ func lateSuccess(t *testing.T, s *testShop) {
 	if text(done.at("order.status")) != "CANCELLED" || s.available(lamp.variants[0]) != 5 {
 		t.Errorf("%v, %d left", done.data, s.available(lamp.variants[0]))
 	}
+}
+
+// provider asks the payment provider's own pages, as its side of the world.
+func (s *testShop) provider(method, path string) []byte {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.breakers["payments"].Addr().String()+"/psp/fake/payments"+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %s %v %s", method, path, res.Status, err, body)
+	}
+	return body
 }
 
 func actionNotTaken(t *testing.T, s *testShop) {
@@ -129,5 +148,41 @@ func mixedBuyers(t *testing.T, s *testShop) {
 	if number(held.at("node.stockLevels.0.held")) != 0 || number(held.at("node.stockLevels.0.onHand")) != 5-sold {
 		t.Errorf("%d sold, and the shelf says %v", sold, held.data)
 	}
+	for _, o := range orders { // what the provider says it has for the shop is what the shop says it took
+		got := s.staff.do(`query ($id: ID!) { order(id: $id) { status payments { id } } }`, vars{"id": o})
+		for _, p := range list(got.at("order.payments")) {
+			want := 0
+			if text(got.at("order.status")) == "PLACED" {
+				want = 1990
+			}
+			if kept := s.kept(text(walk(p, "id"))); kept != want {
+				t.Errorf("the provider keeps %d for an order that is %v", kept, got.at("order.status"))
+			}
+		}
+	}
 	t.Logf("%v, %d sold", kinds, sold)
+}
+
+// kept is what the provider has of a payment for the shop, in cents.
+func (s *testShop) kept(payment string) int {
+	s.t.Helper()
+	var books struct {
+		Payments []struct {
+			Key                            string
+			Authorized, Captured, Refunded int
+			Voided                         bool
+		}
+	}
+	if err := json.Unmarshal(s.provider(http.MethodGet, ""), &books); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, p := range books.Payments {
+		if p.Key == payment && p.Captured == 0 && !p.Voided {
+			return p.Authorized
+		}
+		if p.Key == payment {
+			return p.Captured - p.Refunded
+		}
+	}
+	return 0
 }
