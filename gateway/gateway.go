@@ -41,9 +41,9 @@ type Config struct {
 	Timeout       time.Duration           // of a query or mutation: 30 s
 	FetchTimeout  time.Duration           // of one request to a subgraph: 10 s
 
-	Development bool // playground, introspection, query plans
-	Examples    []playground.Example
-	Notice      string // which accounts the playground shows
+	Development bool                        // playground, introspection, query plans
+	Examples    func() []playground.Example // asked for each page
+	Notice      string                      // which accounts the playground shows
 
 	Log     *slog.Logger
 	Metrics *prometheus.Registry

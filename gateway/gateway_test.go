@@ -169,7 +169,9 @@ func TestPlan(t *testing.T) {
 func TestPlaygroundInDevelopmentAlone(t *testing.T) {
 	h := open(t, func(c *gateway.Config) {
 		c.Development = true
-		c.Examples = []playground.Example{{Name: "Who am I? </script>", Query: "{ asker { account } }", Variables: map[string]any{"a": 1}}}
+		c.Examples = func() []playground.Example {
+			return []playground.Example{{Name: "Who am I? </script>", Query: "{ asker { account } }", Variables: map[string]any{"a": 1}}}
+		}
 		c.Notice = "customer@souk.test"
 	})
 	res, page := h.send(t, "GET", "/", "")

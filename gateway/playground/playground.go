@@ -30,9 +30,9 @@ type Example struct {
 
 // Config is what the page says about the shop.
 type Config struct {
-	Endpoint string    `json:"endpoint"` // path of the graph
-	Examples []Example `json:"examples"`
-	Notice   string    `json:"notice"` // which accounts there are; line breaks are kept
+	Endpoint string           // path of the graph
+	Examples func() []Example // what to offer; asked for each page, since ids come to be known as the shop fills; nil for none
+	Notice   string           // which accounts there are; line breaks are kept
 }
 
 // place is where the page looks for its configuration.
@@ -48,23 +48,17 @@ func Handler(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("playground: %w", err)
 	}
-	if c.Examples == nil {
-		c.Examples = []Example{}
-	}
-	config, err := json.Marshal(c) // escapes <, so it cannot end the script element
-	if err != nil {
-		return nil, fmt.Errorf("playground: %w", err)
-	}
 	if !place.Match(page) {
 		return nil, fmt.Errorf("playground: the page has no place for its configuration")
 	}
-	page = place.ReplaceAllFunc(page, func(found []byte) []byte {
-		parts := place.FindSubmatch(found)
-		return bytes.Join([][]byte{parts[1], config, parts[2]}, nil)
-	})
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		page, err := c.in(page)
+		if err != nil {
+			http.Error(w, "the playground cannot be shown", http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Security-Policy", policy)
@@ -73,6 +67,26 @@ func Handler(c Config) (http.Handler, error) {
 	})
 	mux.HandleFunc("GET /playground/assets/{name}", asset)
 	return mux, nil
+}
+
+// in puts the configuration where the page looks for it.
+func (c Config) in(page []byte) ([]byte, error) {
+	says := struct {
+		Endpoint string    `json:"endpoint"`
+		Examples []Example `json:"examples"`
+		Notice   string    `json:"notice"`
+	}{c.Endpoint, []Example{}, c.Notice}
+	if c.Examples != nil {
+		says.Examples = append(says.Examples, c.Examples()...)
+	}
+	config, err := json.Marshal(says) // escapes <, so it cannot end the script element
+	if err != nil {
+		return nil, err
+	}
+	return place.ReplaceAllFunc(page, func(found []byte) []byte {
+		parts := place.FindSubmatch(found)
+		return bytes.Join([][]byte{parts[1], config, parts[2]}, nil)
+	}), nil
 }
 
 // asset serves one file. Its name holds a hash of its content, so browsers may keep it for good.
