@@ -62,6 +62,9 @@ func (c devCommand) run(ctx context.Context, p *process, ready func(ctx context.
 	}
 	defer e.Close()
 	e.dev = true
+	if !c.Empty {
+		e.notice = whoCanSignIn
+	}
 
 	return e.run(ctx, parts(), func(part string) (net.Listener, error) {
 		if part == "gateway" {

@@ -35,6 +35,7 @@ type env struct {
 	urls     map[string]string // where the subgraphs of this process are, by name
 	dev      bool              // souk dev: the playground is there
 
+	notice         string                            // what the playground says of who can sign in
 	demoIDs        atomic.Pointer[map[string]string] // of the demo goods, once they are there
 	supergraphFile string                            // what the gateway serves instead of souk's own
 

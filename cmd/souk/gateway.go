@@ -66,6 +66,7 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 
 // develop adds what is there in souk dev alone: the playground, and files out of a folder.
 func (e *env) develop(ctx context.Context, c *gateway.Config) error {
+	c.Examples, c.Notice = e.examples, e.notice
 	blobs, err := e.blobs(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/souk-shop/souk/frontends"
+	"github.com/souk-shop/souk/gateway/playground"
+)
+
+// whoCanSignIn is what the playground says beside its examples.
+const whoCanSignIn = `Sign in with the password open-sesame-souk as
+customer@souk.test, who buys,
+seller@souk.test, who sells (PROFESSIONAL),
+staff@souk.test, who ships.
+Then press "Use it for what follows" below the answer.`
+
+// examples are the operations of the frontends with the ids of this shop's demo goods in them.
+func (e *env) examples() []playground.Example {
+	all, err := frontends.Examples()
+	if err != nil {
+		e.log.Error("playground", "error", err)
+		return nil
+	}
+	ids := e.demoIDs.Load()
+	shown := make([]playground.Example, len(all))
+	for i, x := range all {
+		shown[i] = playground.Example{Group: x.Group, Name: x.Name, Query: x.Query}
+		if x.Variables != nil && ids != nil {
+			x.Variables = filled(x.Variables, *ids).(map[string]any)
+		}
+		shown[i].Variables = x.Variables
+	}
+	return shown
+}
+
+// filled puts ids in the place of their names in braces.
+func filled(value any, ids map[string]string) any {
+	switch v := value.(type) {
+	case string:
+		name, braced := strings.CutPrefix(v, "{")
+		if id := ids[strings.TrimSuffix(name, "}")]; braced && id != "" {
+			return id
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, inner := range v {
+			out[key] = filled(inner, ids)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = filled(inner, ids)
+		}
+		return out
+	}
+	return value
+}
