@@ -55,7 +55,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			if shown.Extensions == nil {
 				shown.Extensions = map[string]any{"code": "BAD_USER_INPUT"}
 			}
-		case errors.As(err, &shown) && isInput(shown): // a scalar's refusal, with its path
+		case errors.As(err, &shown) && isInput(ctx, shown): // a scalar's refusal, with its path
 			shown.Message = strings.TrimPrefix(shown.Message, "input: ")
 			shown.Extensions = map[string]any{"code": "BAD_USER_INPUT"}
 		case errors.Is(err, context.Canceled):
@@ -68,14 +68,9 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	}
 }
 
-// isInput tells whether the error came from reading an argument, before any resolver ran.
-func isInput(err *gqlerror.Error) bool {
-	for _, step := range err.Path {
-		if name, ok := step.(ast.PathName); ok && (name == "input" || name == "variable") {
-			return true
-		}
-	}
-	return false
+// isInput tells whether the error came from reading an argument, before any resolver ran: then it is at a path inside the field.
+func isInput(ctx context.Context, err *gqlerror.Error) bool {
+	return len(err.Path) > len(graphql.GetPath(ctx))
 }
 
 // The refusals of the schema's directives.
