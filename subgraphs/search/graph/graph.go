@@ -71,7 +71,9 @@ func (r *entity) FindManyProductByIDs(_ context.Context, keys []*gen.ProductByID
 	return dataloaders.Keys(keys, func(k *gen.ProductByIDsInput) *search.Card { return &search.Card{ID: k.ID} }), nil
 }
 
-func (*product) Brand(_ context.Context, c *search.Card) (*string, error) { return unlessEmpty(c.Brand), nil }
+func (*product) Brand(_ context.Context, c *search.Card) (*string, error) {
+	return unlessEmpty(c.Brand), nil
+}
 
 func (*product) Thumbnail(_ context.Context, c *search.Card) (*string, error) {
 	return unlessEmpty(c.Thumbnail), nil
