@@ -103,7 +103,10 @@ func (s *seeding) run(ctx context.Context) error {
 		if err := s.stock(ctx); err != nil {
 			return fmt.Errorf("stock: %w", err)
 		}
-		return atOnce(ctx, s.purchases, s.guestCart)
+		if err := atOnce(ctx, s.purchases, s.guestCart); err != nil {
+			return err
+		}
+		return s.claimed(ctx)
 	})
 }
 

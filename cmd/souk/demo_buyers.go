@@ -38,6 +38,7 @@ func (s *seeding) paymentMethods(ctx context.Context) error {
 type account struct {
 	Addresses      []struct{ ID string }
 	PaymentMethods []struct{ ID string }
+	Cart           *struct{ ID string }
 }
 
 func (s *seeding) account(ctx context.Context, email string) (account, error) {
@@ -194,9 +195,25 @@ func (s *seeding) cart(ctx context.Context, c *shop.Client, skus []string) (demo
 // guestCart is one that the examples claim and buy.
 func (s *seeding) guestCart(ctx context.Context) error {
 	cart, err := s.cart(ctx, s.graph, []string{"LAMP-HERON-BRASS", "TEA-ASSAM-125G"})
+	if err != nil {
+		return err
+	}
 	s.name("cart:guest", cart.ID)
 	s.name("total:guest", fmt.Sprint(cart.Cost.Total["amount"]))
-	return err
+	return nil
+}
+
+// claimed notes which cart a guest's becomes part of when the customer claims it.
+func (s *seeding) claimed(ctx context.Context) error {
+	have, err := s.account(ctx, customer)
+	if err != nil {
+		return err
+	}
+	s.name("cart:claimed", s.id("cart:guest"))
+	if have.Cart != nil {
+		s.name("cart:claimed", have.Cart.ID)
+	}
+	return nil
 }
 
 const courierName = "kite"
