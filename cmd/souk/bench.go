@@ -59,6 +59,9 @@ func (c benchCommand) Run(ctx context.Context, p *process) error {
 	return errors.Join(write(p.stdout), failed, b.report.wrong())
 }
 
+// loads are the measures of pages and tills.
+var loads = []string{"product", "results", "cart", "checkout"}
+
 // A bench is one run of souk bench.
 type bench struct {
 	benchCommand
@@ -78,7 +81,7 @@ func (b *bench) say(format string, args ...any) {
 
 // measure takes one thing after the other, so that nothing stands in another's way.
 func (b *bench) measure(ctx context.Context) error {
-	if b.wants("start", "memory", "product", "results", "cart", "checkout") {
+	if b.wants("start", "memory") || b.wants(loads...) {
 		if err := b.shop(ctx); err != nil {
 			return err
 		}
@@ -132,7 +135,7 @@ func (b *bench) shop(ctx context.Context) error {
 	if b.wants("start") {
 		b.report.value("start", "ready, from nothing, with the demo's goods", s.ready.Seconds(), "s").atMost(mostFirstStart, "")
 	}
-	err = b.fill(ctx, s)
+	goods, err := b.fill(ctx, s)
 	s.stopAndWait()
 	if err != nil {
 		return err
@@ -145,8 +148,8 @@ func (b *bench) shop(ctx context.Context) error {
 	if b.wants("start") {
 		b.report.value("start", "ready, on data that is there", s.ready.Seconds(), "s").atMost(mostSecondStart, "")
 	}
-	if b.wants("product", "results", "cart", "checkout") {
-		return b.load(ctx, s)
+	if b.wants(loads...) {
+		return b.load(ctx, s, goods)
 	}
 	return nil
 }
@@ -171,31 +174,40 @@ func (b *bench) engines(ctx context.Context) error {
 	return conn.QueryRow(ctx, "SHOW fsync").Scan(&b.report.Machine.Fsync)
 }
 
-// fill measures the memory of a fresh shop, and again with a real feed in it.
-func (b *bench) fill(ctx context.Context, s *childShop) error {
+// fill measures the memory of a fresh shop, and again with a real feed in it. It returns what the demo has on offer: pages and
+// tills are those of its goods, whatever else there is.
+func (b *bench) fill(ctx context.Context, s *childShop) (*onOffer, error) {
 	if b.wants("memory") {
-		if err := b.memory(s, "the demo's goods"); err != nil {
-			return err
+		if err := b.memory(ctx, s, "the demo's goods"); err != nil {
+			return nil, err
+		}
+	}
+	var goods *onOffer
+	if b.wants(loads...) {
+		var err error
+		if goods, err = lookAt(ctx, s.base); err != nil {
+			return nil, err
 		}
 	}
 	if b.Phones == "" {
-		return nil
+		return goods, nil
 	}
 	b.say("importing %s", b.Phones)
 	began := time.Now()
 	if err := importFeed(ctx, s.base, b.Phones, b.Mapping, b.stderr); err != nil {
-		return err
+		return nil, err
 	}
 	if b.wants("start") {
 		b.report.value("start", "import of the feed, until all can be found", time.Since(began).Seconds(), "s")
 	}
 	if b.wants("memory") {
-		return b.memory(s, "the feed imported")
+		return goods, b.memory(ctx, s, "the feed imported")
 	}
-	return nil
+	return goods, nil
 }
 
-func (b *bench) memory(s *childShop, with string) error {
+func (b *bench) memory(ctx context.Context, s *childShop, with string) error {
+	s.settle(ctx)
 	m, err := memoryOf(s.cmd.Process.Pid)
 	if err != nil {
 		return err

@@ -63,17 +63,14 @@ func (c *loadClient) ask(ctx context.Context, token, query string, variables any
 
 // onOffer is what there is to look at and to buy.
 type onOffer struct {
-	total    int      // products
-	slugs    []string // of the newest
+	slugs    []string // of the newest products
 	variants []string // of the same, one currency, each with plenty in stock
 	words    []string // to search for
 	pincode  string   // near a warehouse
 	country  string
 }
 
-const mostLookedAt = 60 // products that callers go through
-
-const lookAround = `query { products(first: 60, sort: NEWEST) { totalCount nodes { slug title variants(first: 4) { nodes { id price { currencyCode } } } } } }`
+const lookAround = `query { products(first: 60, sort: NEWEST) { nodes { slug title variants(first: 4) { nodes { id price { currencyCode } } } } } }`
 
 // lookAt finds out what is on offer, and sees to it that no load can sell it out.
 func lookAt(ctx context.Context, base string) (*onOffer, error) {
@@ -83,8 +80,7 @@ func lookAt(ctx context.Context, base string) (*onOffer, error) {
 	}
 	type found struct {
 		Products struct {
-			TotalCount int
-			Nodes      []struct {
+			Nodes []struct {
 				Slug, Title string
 				Variants    struct {
 					Nodes []struct {
@@ -99,7 +95,7 @@ func lookAt(ctx context.Context, base string) (*onOffer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &onOffer{total: seen.Products.TotalCount}
+	o := &onOffer{}
 	currency := ""
 	for _, p := range seen.Products.Nodes {
 		o.slugs = append(o.slugs, p.Slug)
@@ -117,6 +113,19 @@ func lookAt(ctx context.Context, base string) (*onOffer, error) {
 		return nil, errors.New("the shop has nothing on offer")
 	}
 	return o, o.restock(ctx, staff)
+}
+
+// countProducts returns how many products the shop has in all.
+func countProducts(ctx context.Context, c *loadClient) (int, error) {
+	answer, err := c.ask(ctx, "", "{ products(first: 1) { totalCount } }", nil, `"totalCount"`)
+	if err != nil {
+		return 0, err
+	}
+	var got struct {
+		Data struct{ Products struct{ TotalCount int } }
+	}
+	err = json.Unmarshal(answer, &got)
+	return got.Data.Products.TotalCount, err
 }
 
 // restock brings a great delivery to the first warehouse, which is also where everything goes.

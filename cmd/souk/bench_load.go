@@ -11,14 +11,14 @@ import (
 )
 
 // load measures the pages and the tills, and what HTTP alone costs on the same machine.
-func (b *bench) load(ctx context.Context, s *childShop) error {
-	goods, err := lookAt(ctx, s.base)
+func (b *bench) load(ctx context.Context, s *childShop, goods *onOffer) error {
+	client := newLoadClient(s.base)
+	defer client.http.CloseIdleConnections()
+	total, err := countProducts(ctx, client)
 	if err != nil {
 		return err
 	}
-	b.report.Goods = fmt.Sprintf("%d products on offer", goods.total)
-	client := newLoadClient(s.base)
-	defer client.http.CloseIdleConnections()
+	b.report.Goods = fmt.Sprintf("%d products on offer", total)
 	callers := &shopping{onOffer: goods, client: client, size: 8 << 10}
 	for _, m := range []struct {
 		measure, what string
@@ -37,13 +37,16 @@ func (b *bench) load(ctx context.Context, s *childShop) error {
 			return fmt.Errorf("%s: %w", m.measure, err)
 		}
 	}
+	if rest := s.settle(ctx); b.wants("checkout") {
+		b.report.value("checkout", "what the tills left to do, such as captures, done after", rest.Seconds(), "s")
+	}
 	b.say("bare answers of %d bytes", callers.size)
 	bare, err := timeBare(ctx, callers.size, b.how)
 	if err != nil {
 		return err
 	}
 	b.report.timed("bare", fmt.Sprintf("%d bytes from a bare HTTP server (baseline)", callers.size), bare)
-	b.report.compare(bare.perSecond(), "product", "results", "cart", "checkout")
+	b.report.compare(bare.perSecond(), loads...)
 	return nil
 }
 
@@ -52,6 +55,7 @@ func (b *bench) loadOne(ctx context.Context, s *childShop, measure, what string,
 	if err != nil {
 		return err
 	}
+	s.settle(ctx)
 	profiled := b.profile(ctx, s, measure)
 	before := cpuOf(s.cmd.Process.Pid)
 	t, err := load(ctx, benchCallers, b.how, call)

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	longestStart = 3 * time.Minute
-	longestStop  = 30 * time.Second
+	longestStart  = 3 * time.Minute
+	longestStop   = 30 * time.Second
+	longestUnrest = 30 * time.Second
 )
 
 // A childShop is souk dev as a process of its own.
@@ -96,6 +97,26 @@ func (s *childShop) stopAndWait() {
 	s.stop()
 	<-s.ended
 	s.ended <- nil // for who asks again
+}
+
+// settle waits until the shop has done what it still had to do, and returns how long that took: less than a twentieth of a core
+// is rest. It gives up after a while.
+func (s *childShop) settle(ctx context.Context) time.Duration {
+	const look = 400 * time.Millisecond
+	began, before := time.Now(), cpuOf(s.cmd.Process.Pid)
+	for time.Since(began) < longestUnrest {
+		select {
+		case <-ctx.Done():
+			return time.Since(began)
+		case <-time.After(look):
+		}
+		now := cpuOf(s.cmd.Process.Pid)
+		if now.own-before.own+now.children-before.children <= look/20 {
+			return max(0, time.Since(began)-look)
+		}
+		before = now
+	}
+	return time.Since(began)
 }
 
 var readyLine = regexp.MustCompile(`^souk is ready: .*\b(http://[^/\s]+)/graphql`)
