@@ -164,6 +164,9 @@ func (c *Checkout) abandon(ctx context.Context, o Order) (Order, error) {
 // PaymentChanged takes in what payments tells of an order, and lets the saga look at it.
 func (c *Checkout) PaymentChanged(p events.Payment) func(*Order) error {
 	return func(o *Order) error {
+		if p.Status == "PENDING" { // the answer to our own question says so too, if it is still so by then
+			return nil
+		}
 		now := c.clock.Now()
 		o.learn(now, p)
 		if step := o.Next(now); step != Wait && step != Done && len(o.news) > 0 {
