@@ -24,8 +24,9 @@ type Provider interface {
 	Authorize(ctx context.Context, a Authorization) (Answer, error)
 	// Capture takes promised money, once, all or in part; the rest is let go.
 	Capture(ctx context.Context, m Move) (Answer, error)
-	// Void lets the payment go. One that is not known yet, or still waits for the buyer, is refused from then on; one that
-	// is being decided answers Unknown, to be asked again. What is captured cannot be let go: Declined.
+	// Void lets the payment go. One that is not known yet, or still waits for the buyer, is refused from then on. One that
+	// is being decided may come out well all the same, and has to be let go again then: its record is Unknown until it is
+	// decided. What is captured cannot be let go: Declined.
 	Void(ctx context.Context, m Move) (Answer, error)
 	// Refund gives captured money back, all or in part.
 	Refund(ctx context.Context, m Move) (Answer, error)
@@ -118,7 +119,8 @@ func (r Record) Kept() int64 {
 	return kept
 }
 
-// An Event is something that the provider tells by itself. It may be told again, and later than what came after it.
+// An Event is something that the provider tells by itself. It may be told again, and later than what came after it. That a
+// payment was let go is told of one that was promised.
 type Event struct {
 	ID        string
 	Kind      Kind

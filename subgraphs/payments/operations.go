@@ -12,7 +12,8 @@ const (
 	callTimeout = 10 * time.Second // of one request to the provider
 	lease       = 15 * time.Second // how long an operation is left to the process that took it
 	soonest     = time.Second      // when the provider is asked again, at first …
-	latest      = 10 * time.Minute // … and in the end
+	latest      = time.Hour        // … and in the end
+	watched     = 24 * time.Hour   // how long a payment that was given up undecided is asked about
 	pollAtMost  = 30 * time.Second // while a buyer waits
 )
 

@@ -92,7 +92,7 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 	if err != nil {
 		return err
 	}
-	if p.overtakes(op) { // since it was asked for; what overtakes it while the provider is asked is undone
+	if p.overtakes(ps.clock.Now(), op) { // since it was asked for; what overtakes it while the provider is asked is undone
 		return nil
 	}
 	calling, cancel := context.WithTimeout(ctx, callTimeout)
@@ -117,6 +117,9 @@ func (ps *Payments) ask(ctx context.Context, p Payment, op Operation) (facts []F
 		return nil, fmt.Errorf("the payment is with %s", p.Provider)
 	}
 	m := psp.Move{Key: op.ID, Payment: p.ID, Amount: op.Amount}
+	if op.Kind == psp.Void { // what was let go in vain has to be let go anew once there is something to let go; twice does no harm
+		m.Key = fmt.Sprintf("%s/%d", op.ID, p.Version)
+	}
 	var a psp.Answer
 	switch op.Kind {
 	case psp.Authorize:
@@ -134,11 +137,15 @@ func (ps *Payments) ask(ctx context.Context, p Payment, op Operation) (facts []F
 	case err != nil:
 		return nil, err
 	}
-	// What was let go may have been promised first, without our hearing of it.
-	if a.Outcome != psp.Approved || op.Kind == psp.Void && p.Authorized.Amount == 0 {
+	// Whether there was anything to let go, only the books tell: it may have been promised without our hearing of it.
+	unsure := op.Kind == psp.Void && p.Authorized.Amount == 0
+	if a.Outcome != psp.Approved || unsure {
 		facts, err = ps.lookUp(ctx, p)
 		if err != nil && !errors.Is(err, psp.ErrNoPayment) {
 			return nil, err
+		}
+		if unsure {
+			return facts, nil
 		}
 	}
 	return append(facts, Fact{Kind: op.Kind, Outcome: a.Outcome, Amount: op.Amount.Amount, Operation: op.ID, Reference: a.Reference, Code: a.Code}), nil
@@ -172,10 +179,7 @@ func (ps *Payments) lookUp(ctx context.Context, p Payment) ([]Fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	var facts []Fact
-	if !r.Voided || r.Authorized > 0 { // else it was let go before it was decided
-		facts = append(facts, Fact{Kind: psp.Authorize, Outcome: r.Outcome, Payment: r.Reference, Code: r.Code, RedirectURL: r.RedirectURL})
-	}
+	facts := []Fact{{Kind: psp.Authorize, Outcome: r.Outcome, Payment: r.Reference, Code: r.Code, RedirectURL: r.RedirectURL}}
 	if r.Captured > 0 {
 		facts = append(facts, Fact{Kind: psp.Capture, Outcome: psp.Approved, Amount: r.Captured})
 	}
@@ -183,7 +187,7 @@ func (ps *Payments) lookUp(ctx context.Context, p Payment) ([]Fact, error) {
 		facts = append(facts, Fact{Kind: psp.Refund, Outcome: psp.Approved, Amount: back.Amount, Operation: back.Key, Reference: back.Reference})
 	}
 	if r.Voided {
-		facts = append(facts, Fact{Kind: psp.Void, Outcome: psp.Approved, Payment: r.Reference})
+		facts = append(facts, Fact{Kind: psp.Void, Outcome: psp.Approved})
 	}
 	return facts, nil
 }

@@ -112,9 +112,14 @@ func (w *world) silent() events.Payment {
 
 func TestALateSuccessIsUndone(t *testing.T) {
 	for name, hear := range map[string]func(*world){
-		"by webhook":     func(w *world) { w.deliver(fake.Delivery{Twice: true}) },
-		"by asking":      func(w *world) { w.sweep(15 * time.Minute) },
-		"both, at once":  func(w *world) { go w.psp.Deliver(w.t.Context(), fake.Delivery{}); w.sweep(15 * time.Minute) },
+		"by webhook": func(w *world) { w.deliver(fake.Delivery{Twice: true}) },
+		"by asking":  func(w *world) { w.sweep(15 * time.Minute) },
+		"both, at once": func(w *world) {
+			var all sync.WaitGroup
+			all.Go(func() { w.psp.Deliver(w.t.Context(), fake.Delivery{}) })
+			w.sweep(time.Minute)
+			all.Wait()
+		},
 		"backwards, too": func(w *world) { w.sweep(15 * time.Minute); w.deliver(fake.Delivery{Backwards: true, Twice: true}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -353,4 +358,76 @@ func TestEveryChangeIsToldOnceWithItsVersion(t *testing.T) {
 	if err != nil || !slices.Equal(told, []string{"1 PENDING", "2 AUTHORIZED", "3 CAPTURED"}) {
 		t.Errorf("%q, %v", told, err)
 	}
+}
+
+func TestALateSuccessToldByHand(t *testing.T) {
+	w := newWorld(t)
+	p := w.silent()
+	w.abandon(p, true)
+	for range 2 {
+		_, err := w.ps.Report(t.Context(), payments.Report{Provider: "fake", EventID: "late", Reference: p.PaymentID, Kind: psp.Authorize, Success: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ps.Rest()
+	}
+	w.is(p, payments.Voided)
+	w.moved(p, "AUTHORIZE+ VOID+")
+	w.keeps(0)
+}
+
+// A payment that was given up undecided is asked about for a day, less and less often.
+func TestWhatIsUndecidedIsNotAskedAboutForEver(t *testing.T) {
+	w := newWorld(t)
+	p := w.silent()
+	w.abandon(p, true)
+	asked := func() int {
+		w.line.mu.Lock()
+		defer w.line.mu.Unlock()
+		return w.line.calls
+	}
+	before := asked()
+	for range 60 {
+		w.sweep(time.Hour)
+	}
+	if n := asked() - before; n < 40 || n > 60 { // two calls each time
+		t.Errorf("asked %d times", n)
+	}
+	w.is(p, payments.TimedOut)
+	if err := w.psp.Succeed(p.PaymentID); err != nil { // but still heard
+		t.Fatal(err)
+	}
+	w.deliver(fake.Delivery{})
+	w.is(p, payments.Voided)
+	w.keeps(0)
+	w.agree()
+}
+
+// A hesitant provider does not let go at once.
+type hesitant struct {
+	psp.Provider
+	times *int
+}
+
+func (h hesitant) Void(ctx context.Context, m psp.Move) (psp.Answer, error) {
+	if *h.times++; *h.times < 4 {
+		return psp.Answer{}, nil
+	}
+	return h.Provider.Void(ctx, m)
+}
+
+func TestAProviderThatDoesNotLetGoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	p := w.pay(fake.Succeeds)
+	times := 0
+	w.line.Provider = hesitant{w.psp, &times}
+	if got := w.abandon(p, false); got.Status != "AUTHORIZED" {
+		t.Errorf("%+v", got)
+	}
+	for _, d := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		w.sweep(d)
+	}
+	w.is(p, payments.Voided)
+	w.keeps(0)
+	w.agree()
 }

@@ -30,9 +30,9 @@ func (p *Payment) unwanted() bool {
 	return p.Abandoned || p.Status == Failed || p.Status == TimedOut || p.Status == Voided
 }
 
-// undecided tells whether the provider may still promise the money.
-func (p *Payment) undecided() bool {
-	return p.Authorized.Amount == 0 && !p.Released && p.DeclineCode == ""
+// undecided tells whether the provider may still promise the money. After a day we ask no more, but would still listen.
+func (p *Payment) undecided(now time.Time) bool {
+	return p.Authorized.Amount == 0 && p.DeclineCode == "" && now.Before(p.CreatedAt.Add(watched))
 }
 
 // stands works out the state from what is known. It leads forward only: what has ended without money stays so, whatever is
@@ -48,7 +48,7 @@ func (p *Payment) stands() Status {
 		return PartiallyRefunded
 	case p.Captured.Amount > 0:
 		return Captured
-	case p.Released && (p.Authorized.Amount > 0 || !closed):
+	case p.Released:
 		return Voided
 	case closed:
 		return p.Status
@@ -101,7 +101,7 @@ func (p *Payment) authorize(now time.Time, f Fact) (Transaction, error) {
 		return old, nil
 	}
 	if f.Outcome == psp.Declined {
-		if !p.undecided() {
+		if p.Authorized.Amount > 0 || p.DeclineCode != "" {
 			return Transaction{}, nil
 		}
 		p.finish(psp.Authorize, "", Refused, f.Code)
@@ -155,6 +155,14 @@ func (p *Payment) release(now time.Time, f Fact) (Transaction, error) {
 		return old, nil
 	}
 	if p.Captured.Amount > 0 { // the capture let go of the rest: there is no more to say
+		return Transaction{}, nil
+	}
+	if p.Authorized.Amount == 0 {
+		// There was nothing to let go, and something may come up yet: the order of news is not the order of events. Should it,
+		// we ask again; having been let go, it is no harm to say so twice.
+		if p.Status == Pending || p.Status == ActionRequired {
+			p.Status = Voided
+		}
 		return Transaction{}, nil
 	}
 	p.finish(psp.Void, "", Done, "")
@@ -249,7 +257,7 @@ func (p *Payment) record(now time.Time, f Fact, amount int64) Transaction {
 // settle drops what no longer needs to be asked and, where no money may be kept, asks for what is left of it.
 func (p *Payment) settle(now time.Time) {
 	for _, op := range p.Operations {
-		if op.State == Open && p.overtakes(op) {
+		if op.State == Open && p.overtakes(now, op) {
 			p.finish(op.Kind, op.ID, Dropped, "")
 		}
 	}
@@ -259,20 +267,20 @@ func (p *Payment) settle(now time.Time) {
 	switch left := p.refundable(); {
 	case left > 0:
 		p.want(now, psp.Refund, left, true)
-	case p.Captured.Amount == 0 && !p.Released && (p.Authorized.Amount > 0 || p.undecided()):
+	case p.Captured.Amount == 0 && !p.Released && (p.Authorized.Amount > 0 || p.undecided(now)):
 		p.want(now, psp.Void, p.Amount.Amount, true)
 	}
 }
 
 // overtakes tells whether an operation is not wanted any more, or came true without it.
-func (p *Payment) overtakes(op Operation) bool {
+func (p *Payment) overtakes(now time.Time, op Operation) bool {
 	switch op.Kind {
 	case psp.Authorize:
 		return p.Status != Pending && p.Status != ActionRequired
 	case psp.Capture:
 		return p.Status != Authorized || p.Abandoned
 	case psp.Void:
-		return p.Captured.Amount > 0 || p.Released || op.Undo && p.Authorized.Amount == 0 && !p.undecided()
+		return p.Captured.Amount > 0 || p.Released || op.Undo && p.Authorized.Amount == 0 && !p.undecided(now)
 	}
 	return p.Refunded == p.Captured
 }

@@ -16,7 +16,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // fresh is a payment of 19.90 in a state.
 func fresh(s Status) *Payment {
 	none := money.Money{Currency: "USD"}
-	return &Payment{ID: id.New(id.Payment), Status: s, Amount: money.Money{Amount: 1990, Currency: "USD"}, Authorized: none, Captured: none, Refunded: none}
+	return &Payment{ID: id.New(id.Payment), CreatedAt: noon, Status: s, Amount: money.Money{Amount: 1990, Currency: "USD"}, Authorized: none, Captured: none, Refunded: none}
 }
 
 func yes(k Kind) Fact { return Fact{Kind: k, Outcome: psp.Approved, told: true} }

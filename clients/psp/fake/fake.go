@@ -109,7 +109,7 @@ func (p *Provider) Authorize(ctx context.Context, a psp.Authorization) (psp.Answ
 	p.mu.Lock()
 	pay, known := p.payments[a.Key]
 	switch {
-	case known && pay.Token == "" && pay.Voided: // let go before it came
+	case known && pay.Token == "": // let go before it came
 		p.mu.Unlock()
 		return psp.Answer{Outcome: psp.Declined, Reference: pay.Reference, Code: "voided"}, nil
 	case known && (pay.Token != a.Token || pay.Amount != a.Amount):
@@ -160,7 +160,7 @@ func (p *Provider) decide(pay *payment, outcome psp.Outcome, code string) {
 	case psp.ActionRequired:
 		pay.RedirectURL = p.cfg.PublicURL + "/payments/" + pay.Key
 	case psp.Approved:
-		pay.Authorized = pay.Amount.Amount
+		pay.Authorized, pay.Voided = pay.Amount.Amount, false
 		p.tell(pay, psp.Authorize, "", pay.Amount.Amount, true, "")
 	case psp.Declined:
 		p.tell(pay, psp.Authorize, "", pay.Amount.Amount, false, code)
@@ -176,7 +176,10 @@ func (p *Provider) decideSoon(pay *payment) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if pay.Outcome == psp.Unknown {
+		switch {
+		case pay.Outcome == psp.Unknown && pay.Voided:
+			p.decide(pay, psp.Declined, "voided")
+		case pay.Outcome == psp.Unknown:
 			p.decide(pay, psp.Approved, "")
 		}
 	}()
@@ -204,7 +207,9 @@ func (p *Provider) move(kind psp.Kind, m psp.Move, do func(*payment) psp.Answer)
 		return a, nil
 	}
 	pay.Moves[m.Key] = move{kind, m.Amount.Amount, a}
-	p.tell(pay, kind, m.Key, m.Amount.Amount, a.Outcome == psp.Approved, a.Code)
+	if kind != psp.Void || pay.Authorized > 0 { // else there was nothing to let go
+		p.tell(pay, kind, m.Key, m.Amount.Amount, a.Outcome == psp.Approved, a.Code)
+	}
 	p.save(pay)
 	return a, nil
 }
@@ -231,18 +236,15 @@ func (p *Provider) Capture(_ context.Context, m psp.Move) (psp.Answer, error) {
 func (p *Provider) Void(_ context.Context, m psp.Move) (psp.Answer, error) {
 	return p.move(psp.Void, m, func(pay *payment) psp.Answer {
 		switch {
-		case pay.Token != "" && pay.Outcome == psp.Unknown:
-			return psp.Answer{} // with the bank: who knows
 		case pay.Captured > 0:
 			return declined("already_captured")
-		}
-		pay.Voided = true
-		if pay.Outcome == psp.ActionRequired || pay.Outcome == psp.Unknown {
-			if pay.Outcome == psp.Unknown {
-				close(pay.decided)
-			}
+		case pay.Token == "" && pay.Outcome == psp.Unknown:
+			close(pay.decided)
+			fallthrough
+		case pay.Outcome == psp.ActionRequired:
 			pay.Outcome, pay.Code, pay.RedirectURL = psp.Declined, "voided", ""
 		}
+		pay.Voided = true
 		return psp.Answer{Outcome: psp.Approved, Reference: pay.Reference}
 	})
 }
@@ -302,7 +304,8 @@ func (p *Provider) Kept() map[string]int64 {
 	return kept
 }
 
-// Succeed lets a payment that is being decided succeed: the late success of a card that did not answer.
+// Succeed lets a payment that is being decided succeed: the late success of a card that did not answer. The bank has not
+// heard that the payment was let go meanwhile.
 func (p *Provider) Succeed(key string) error { return p.settle(key, psp.Unknown, psp.Approved, "") }
 
 // Fail lets a payment that is being decided fail.

@@ -83,7 +83,7 @@ func TestACardThatNeverAnswers(t *testing.T) {
 	if r, err := p.Lookup(t.Context(), "k"); err != nil || r.Outcome != psp.Unknown {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if a, err := p.Void(t.Context(), psp.Move{Key: "v", Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Unknown {
+	if a, err := p.Void(t.Context(), psp.Move{Key: "v1", Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Approved {
 		t.Errorf("let go while it is being decided: %+v, %v", a, err)
 	}
 	if err := p.Succeed("k"); err != nil {
@@ -92,7 +92,10 @@ func TestACardThatNeverAnswers(t *testing.T) {
 	if a := authorize(t, p, "k", fake.IsSilent); a.Outcome != psp.Approved {
 		t.Errorf("%+v", a)
 	}
-	if a, err := p.Void(t.Context(), psp.Move{Key: "v", Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Approved || len(p.Kept()) != 0 {
+	if got := p.Kept()["USD"]; got != 1990 {
+		t.Errorf("%d are kept", got)
+	}
+	if a, err := p.Void(t.Context(), psp.Move{Key: "v2", Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Approved || len(p.Kept()) != 0 {
 		t.Errorf("let go: %+v, %v, %v", a, err, p.Kept())
 	}
 	if p.Succeed("k") == nil || p.Fail("nobody") == nil {
@@ -134,8 +137,10 @@ func TestMoves(t *testing.T) {
 
 func TestWhatIsLetGoBeforeItComesIsRefused(t *testing.T) {
 	p := open(t, fake.Config{})
-	if a, err := p.Void(t.Context(), psp.Move{Key: "v", Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Approved {
-		t.Errorf("%+v, %v", a, err)
+	for _, key := range []string{"v1", "v1", "v2"} {
+		if a, err := p.Void(t.Context(), psp.Move{Key: key, Payment: "k", Amount: price}); err != nil || a.Outcome != psp.Approved {
+			t.Errorf("%+v, %v", a, err)
+		}
 	}
 	if a := authorize(t, p, "k", fake.Succeeds); a.Outcome != psp.Declined || a.Code != "voided" {
 		t.Errorf("%+v", a)
