@@ -85,6 +85,7 @@ var (
 // A Request is a question that was checked.
 type Request struct {
 	Text       string // plain words; "" finds everything
+	Typed      string // what they were in: a title or a SKU, letter by letter, comes first
 	Category   string // slug
 	SellerID   string
 	Brands     []string
@@ -128,7 +129,7 @@ func (r Request) Skip() int {
 
 // request checks the question.
 func (q Query) request(currency string) (r Request, err error) {
-	r = Request{Text: words(q.Text), Sort: q.Sort, Currency: currency, InStock: q.Filter.InStock, Facets: q.Facets}
+	r = Request{Text: words(q.Text), Typed: q.Text, Sort: q.Sort, Currency: currency, InStock: q.Filter.InStock, Facets: q.Facets}
 	r.hopeless = r.Text == "" && strings.TrimSpace(q.Text) != ""
 	if utf8.RuneCountInString(q.Text) > mostCharacters {
 		return r, ErrText

@@ -109,7 +109,10 @@ func fields(l search.Listing) map[string]any {
 		"rating": hundredths(l.Rating), "rating_count": l.RatingCount, "stars": int(l.Rating),
 		"skus": l.SKUs, "variants": l.Variants,
 	}
-	facts := []string{fact("seller", l.SellerID)}
+	facts := []string{fact("seller", l.SellerID), fact("title", l.Title)}
+	for _, sku := range l.SKUs {
+		facts = append(facts, fact("sku", sku))
+	}
 	if l.Brand != "" {
 		facts = append(facts, fact("brand", l.Brand))
 	}

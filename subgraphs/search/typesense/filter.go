@@ -74,7 +74,10 @@ func orderOf(r search.Request) order {
 			},
 		}
 	case search.Relevance:
-		return order{by: "_text_match:desc,in_stock:desc,ord:desc", rank: func(document) search.Rank { return search.Rank{} }}
+		return order{
+			by:   fmt.Sprintf("_eval(facts:[%s,%s]):desc,_text_match:desc,ord:desc", fact("title", r.Typed), fact("sku", r.Typed)),
+			rank: func(document) search.Rank { return search.Rank{} },
+		}
 	}
 	return order{
 		by:   "created_at:desc,ord:desc",

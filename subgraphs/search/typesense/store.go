@@ -1,11 +1,10 @@
 // Package typesense keeps the search index in Typesense.
 //
-// A product is one document. Its field "said" holds everything the index was told of the product, each piece under its
-// version; the fields beside it, which are searched, are derived from that. A write merges into "said" and then brings the
-// derived fields in line with what the engine returned, until they are: so whoever writes in whatever order, the document
-// ends up as the highest versions have it. See tell.go.
+// A product is one document. Its field "said" holds what the index was told of the product, each piece under its version; the
+// fields beside it, which are searched, are derived from that. Whoever writes in whatever order, the document ends up as the
+// highest versions have it; see Tell.
 //
-// A change of the fields below is a new Version, and so another collection: it is filled from "said" of the one before.
+// A change of the fields is a new Version, and so another collection: it is filled from "said" of the one before.
 package typesense
 
 import (
@@ -79,7 +78,7 @@ func (s *Store) open(ctx context.Context, alias string) error {
 	case before.CollectionName == s.collection:
 		return nil
 	default:
-		if err := s.copy(ctx, before.CollectionName); err != nil {
+		if err := s.fill(ctx, before.CollectionName); err != nil {
 			return fmt.Errorf("fill from %s: %w", before.CollectionName, err)
 		}
 	}

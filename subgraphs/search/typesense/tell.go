@@ -17,13 +17,15 @@ import (
 	"github.com/souk-shop/souk/subgraphs/search"
 )
 
-// rounds is how often a write is repeated at most. A second one is usual, a third means that somebody else wrote in between.
+// rounds is how often a write is repeated at most. Two are usual; a third means that somebody else wrote in between.
 const rounds = 10
 
-// Tell merges news into the index, whole batches in one import. There is no moment at which a writer must know what another
-// does: the first round only adds under keys that say the version, which in any order has the same outcome. The engine
-// returns what it then has; a document whose fields do not say the same gets a further round, and so does one that another
-// writer has just brought in line with less than we know, because he does not leave either before he has seen it right.
+// Tell merges news into the index, a whole batch in one import.
+//
+// The engine offers no transaction, so nothing here reads before it writes. The first round only adds to "said", under keys that
+// name the version: merges of that kind may come in any order. The engine returns each document as it then is, and one whose
+// derived fields do not follow from all it was told gets another round. Of two writers at once the later sees what both have
+// said, and none leaves before it has seen its last write come out right; so the last write of all is right.
 func (s *Store) Tell(ctx context.Context, news search.News) error {
 	var writes []document
 	for _, id := range slices.Sorted(maps.Keys(news)) {
@@ -101,8 +103,8 @@ func numbers(r io.Reader) *json.Decoder {
 
 const lot = 200
 
-// copy tells this collection what another one was told.
-func (s *Store) copy(ctx context.Context, from string) error {
+// fill tells this collection what another one was told.
+func (s *Store) fill(ctx context.Context, from string) error {
 	all, err := s.client.Collection(from).Documents().Export(ctx, &api.ExportDocumentsParams{IncludeFields: ref("id,said")})
 	if status(err) == http.StatusNotFound {
 		return nil // somebody has tidied up
