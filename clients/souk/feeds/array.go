@@ -10,7 +10,7 @@ import (
 var errUnclosed = errors.New("this is not JSON: something in it is never closed")
 
 // arrayRecords reads an array element by element. An element that is not JSON spoils itself only: elements are told apart by
-// their brackets first, and parsed after.
+// their brackets first, and where those are broken, by the lines that begin one.
 func arrayRecords(r io.Reader) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		a := array{in: r}
@@ -19,19 +19,12 @@ func arrayRecords(r io.Reader) iter.Seq2[record, error] {
 			return
 		}
 		for row := 1; ; row++ {
-			text, err := a.next()
+			rec, err := a.next()
 			if err == io.EOF {
 				return
 			}
-			if err != nil && !errors.Is(err, errUnclosed) && !errors.Is(err, errTooLong) {
-				yield(record{}, err)
-				return
-			}
-			rec := record{row: row, text: text, err: err}
-			if err == nil {
-				rec.fields, rec.err = parse(text)
-			}
-			if !yield(rec, nil) {
+			rec.row = row
+			if !yield(rec, err) || err != nil {
 				return
 			}
 		}
@@ -88,68 +81,75 @@ func (a *array) open() error {
 }
 
 // next cuts the next element off.
-func (a *array) next() ([]byte, error) {
+func (a *array) next() (record, error) {
 	first, err := a.skip(" \t\r\n,")
 	if err != nil {
-		return nil, err
+		return record{}, err
 	}
 	if first == ']' || first == 0 {
-		return nil, io.EOF
+		return record{}, io.EOF
 	}
-	s := scan{}
+	var s scan
 	for at := 0; ; at++ {
-		if at == len(a.window) {
+		for at == len(a.window) {
 			more, err := a.fill()
 			if err != nil {
-				return nil, err
+				return record{}, err
 			}
-			if !more || at > longestRecord {
-				return a.giveUp(at > longestRecord)
+			if at > longestRecord {
+				return a.cut(at, errTooLong), nil
 			}
-			at--
-			continue
+			if !more {
+				return a.cut(at, errUnclosed), nil
+			}
 		}
 		if s.ends(a.window[at]) {
-			if !s.closed {
-				at-- // a comma or the array's own bracket is not part of it
+			if s.closed {
+				at++
 			}
-			element := bytes.TrimSpace(a.window[:at+1])
-			a.window = a.window[at+1:]
-			return element, nil
+			return a.cut(max(at, 1), nil), nil // a bracket out of place is an element too
 		}
 	}
 }
 
-// giveUp drops an element that never ends, up to the next line that begins as elements of this file do.
-func (a *array) giveUp(tooLong bool) ([]byte, error) {
-	text, err := a.window, errUnclosed
-	if tooLong {
-		err = errTooLong
+// cut takes the element off that seems to end here. If it is none, it ends where a line begins as elements of this feed do.
+func (a *array) cut(at int, wrong error) record {
+	rec := record{text: bytes.TrimSpace(a.window[:at]), err: wrong}
+	if wrong == nil {
+		rec.fields, rec.err = parse(rec.text)
 	}
-	for at := bytes.IndexByte(text, '\n'); at >= 0 && at < len(text)-1; {
-		line := text[at+1:]
+	if rec.err != nil {
+		if another := a.another(a.window[:at]); another > 0 {
+			at = another
+		}
+	}
+	a.window = a.window[at:]
+	return rec
+}
+
+// another returns where the first line begins that looks like the next element, 0 when none does.
+func (a *array) another(text []byte) int {
+	for at := 0; ; {
+		n := bytes.IndexByte(text[at:], '\n')
+		if n < 0 {
+			return 0
+		}
+		at += n + 1
+		line := text[at:]
 		if begins := bytes.TrimLeft(line, " \t,"); bytes.HasPrefix(begins, []byte("{")) && len(line)-len(begins) == a.indent {
-			a.window = line
-			return text[:at], err
+			return at
 		}
-		following := bytes.IndexByte(line, '\n')
-		if following < 0 {
-			break
-		}
-		at += 1 + following
 	}
-	a.window = nil
-	return text[:min(len(text), 1000)], err
 }
 
 // A scan finds where a value ends.
 type scan struct {
 	depth           int
 	quoted, escaped bool
-	closed          bool // it ended with its own bracket or quote
+	closed          bool // it ended with its own bracket, not with what follows it
 }
 
-// ends tells whether the value is over with, or before, this byte.
+// ends tells whether the value is over: with this byte when it is closed, else before it.
 func (s *scan) ends(b byte) bool {
 	if s.quoted {
 		switch {

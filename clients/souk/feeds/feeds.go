@@ -209,7 +209,7 @@ type sighting struct {
 
 // add takes the next record, and returns what is complete by now.
 func (g *grouping) add(next Item) (done []Item) {
-	if g.current != nil && len(next.Problems) == 0 && next.ExternalID == g.current.ExternalID {
+	if g.current != nil && next.ExternalID == g.current.ExternalID && len(missing(next.Problems)) == len(next.Problems) {
 		problem := g.current.merge(next.Product)
 		if problem == nil {
 			return nil
@@ -225,6 +225,18 @@ func (g *grouping) add(next Item) (done []Item) {
 	}
 	g.current = &next
 	return done
+}
+
+const absent = "the record does not have it"
+
+// missing returns those problems that a first record of the same product makes up for.
+func missing(problems []Problem) (some []Problem) {
+	for _, p := range problems {
+		if p.Message == absent && (p.Field == "title" || p.Field == "categoryPath") {
+			some = append(some, p)
+		}
+	}
+	return some
 }
 
 // merge adds variants of the same product that stand in a record of their own.

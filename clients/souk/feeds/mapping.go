@@ -76,7 +76,7 @@ func (m *Mapping) product(fields map[string]any) (Product, []Problem) {
 	var problems []Problem
 	need := func(field string, s string) string {
 		if s == "" {
-			problems = append(problems, Problem{field, "the record does not have it"})
+			problems = append(problems, Problem{field, absent})
 		}
 		return s
 	}
@@ -92,7 +92,7 @@ func (m *Mapping) product(fields map[string]any) (Product, []Problem) {
 		}
 	}
 	if len(p.CategoryPath) == 0 {
-		problems = append(problems, Problem{"categoryPath", "the record does not have it"})
+		problems = append(problems, Problem{"categoryPath", absent})
 	}
 	for _, a := range m.Attributes {
 		if value := a.of(in); value != "" {
@@ -127,7 +127,7 @@ func (f variantFields) variant(in scope) (v Variant, problems []Problem) {
 	currency := strings.ToUpper(f.Currency.text(in))
 	v.Price = Money{amount(f.Price.text(in)), currency}
 	if v.Price.Amount == "" {
-		problems = append(problems, Problem{"price", "the record does not have it"})
+		problems = append(problems, Problem{"price", absent})
 	}
 	if before := amount(f.CompareAtPrice.text(in)); before != "" && before != v.Price.Amount {
 		v.CompareAtPrice = &Money{before, currency}
