@@ -204,9 +204,9 @@ type Store interface {
 	ChangeOnce(ctx context.Context, paymentID string, key Once, rule func(*Payment) (Operation, error)) (Payment, Operation, error)
 	// Abandon notes that no money may be kept for an order, now or later, and lets a rule change its payments.
 	Abandon(ctx context.Context, orderID string, timedOut bool, at time.Time, rule func(*Payment) error) ([]Payment, error)
-	// Report keeps what a provider said, and lets a rule change the payment that it is about. It counts once; as long as
-	// it cannot, it is due again.
-	Report(ctx context.Context, e Report, again time.Time, rule func(*Payment) (Verdict, error)) (Reported, error)
+	// Report keeps what a provider said, and lets a rule change the payment that it is about. It counts once, as it was told
+	// first; as long as it cannot, it is due again.
+	Report(ctx context.Context, r Report, again time.Time, rule func(*Payment, Report) (Verdict, error)) (Reported, error)
 
 	// TakeOperations finds up to most open operations that are due, and makes them due again later.
 	TakeOperations(ctx context.Context, now, again time.Time, most int) ([]Operation, error)

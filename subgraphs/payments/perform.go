@@ -92,12 +92,13 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 	if err != nil {
 		return err
 	}
-	if p.overtakes(ps.clock.Now(), op) { // since it was asked for; what overtakes it while the provider is asked is undone
-		return nil
+	var facts []Fact
+	var asking error
+	if !p.overtakes(ps.clock.Now(), op) { // by now; what overtakes it while the provider is asked is undone
+		calling, cancel := context.WithTimeout(ctx, callTimeout)
+		facts, asking = ps.ask(calling, p, op)
+		cancel()
 	}
-	calling, cancel := context.WithTimeout(ctx, callTimeout)
-	facts, asking := ps.ask(calling, p, op)
-	cancel()
 	_, err = ps.change(ctx, p.ID, func(p *Payment) error {
 		now := ps.clock.Now()
 		for _, f := range facts {
@@ -105,6 +106,7 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 				asking = errors.Join(asking, fmt.Errorf("%s as told: %w", f.Kind, err))
 			}
 		}
+		p.settle(now)
 		p.postpone(now, op.ID)
 		return nil
 	})

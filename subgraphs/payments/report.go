@@ -75,7 +75,7 @@ func (ps *Payments) Report(ctx context.Context, r Report) (Payment, error) {
 
 // count lets a report count, unless it did so before.
 func (ps *Payments) count(ctx context.Context, r Report) (Reported, error) {
-	reported, err := ps.store.Report(ctx, r, ps.clock.Now().Add(r.wait()), func(p *Payment) (Verdict, error) {
+	reported, err := ps.store.Report(ctx, r, ps.clock.Now().Add(r.wait()), func(p *Payment, r Report) (Verdict, error) {
 		f := r.fact()
 		if p.ID == r.Reference {
 			f.Payment = ""

@@ -394,6 +394,9 @@ func TestWhatIsUndecidedIsNotAskedAboutForEver(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	w.is(p, payments.TimedOut)
+	if due, err := w.store.TakeOperations(t.Context(), w.clock.Now().Add(100*time.Hour), w.clock.Now(), 10); err != nil || len(due) != 0 {
+		t.Errorf("%+v, %v", due, err)
+	}
 	if err := w.psp.Succeed(p.PaymentID); err != nil { // but still heard
 		t.Fatal(err)
 	}

@@ -142,10 +142,10 @@ func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at t
 
 // Report keeps what a provider said and lets it count, in one transaction. The report's row is locked first: of the same
 // report told at once in several places, one counts and the others see that it did.
-func (s *Store) Report(ctx context.Context, e payments.Report, again time.Time, rule func(*payments.Payment) (payments.Verdict, error)) (out payments.Reported, err error) {
+func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, rule func(*payments.Payment, payments.Report) (payments.Verdict, error)) (out payments.Reported, err error) {
 	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
 		out = payments.Reported{}
-		kept, err := q.LockReport(ctx, lockReport(e))
+		kept, err := q.LockReport(ctx, lockReport(r))
 		if err != nil {
 			return err
 		}
@@ -159,9 +159,9 @@ func (s *Store) Report(ctx context.Context, e payments.Report, again time.Time, 
 			}
 			return err
 		}
-		e = report(kept)
-		count := db.CountReportParams{Provider: e.Provider, EventID: e.EventID}
-		id, err := q.FindReported(ctx, db.FindReportedParams{PaymentKey: e.PaymentID, Provider: e.Provider, Reference: e.Reference})
+		told := report(kept)
+		count := db.CountReportParams{Provider: told.Provider, EventID: told.EventID}
+		id, err := q.FindReported(ctx, db.FindReportedParams{PaymentKey: told.PaymentID, Provider: told.Provider, Reference: told.Reference})
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			out.Early = true
@@ -169,7 +169,7 @@ func (s *Store) Report(ctx context.Context, e payments.Report, again time.Time, 
 			return err
 		default:
 			out.Payment, err = s.change(ctx, tx, q, id, func(p *payments.Payment) error {
-				out.Verdict, err = rule(p)
+				out.Verdict, err = rule(p, told)
 				return err
 			})
 			if err != nil {

@@ -756,8 +756,8 @@ directive @listSize(
 type Order @key(fields: "id") {
   "Starts with ` + "`" + `ord_` + "`" + `."
   id: ID!
-  "Every try to pay it, oldest first; for whom the order belongs to and staff, empty for everybody else."
-  payments: [Payment!]! @authenticated @listSize(assumedSize: 2)
+  "Every try to pay it, oldest first; for whom the order belongs to and staff, empty for everybody else, null when payments cannot be reached."
+  payments: [Payment!] @authenticated @listSize(assumedSize: 2)
   "The state of the newest payment; null for who may not see it, or before one was tried."
   paymentStatus: PaymentStatus @authenticated
 }
@@ -2030,10 +2030,10 @@ func (ec *executionContext) _Order_payments(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []payments.Payment) graphql.Marshaler {
-			return ec.marshalNPayment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPaymentᚄ(ctx, selections, v)
+			return ec.marshalOPayment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPaymentᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Order_payments(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -4814,7 +4814,7 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 					}
 				}()
 				res = ec._Order_payments(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6058,22 +6058,6 @@ func (ec *executionContext) marshalNPayment2githubᚗcomᚋsoukᚑshopᚋsoukᚋ
 	return ec._Payment(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNPayment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []payments.Payment) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNPayment2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPayment(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) unmarshalNPaymentActionInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚋinternalᚋgenᚐPaymentActionInput(ctx context.Context, v any) (PaymentActionInput, error) {
 	res, err := ec.unmarshalInputPaymentActionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -6775,6 +6759,25 @@ func (ec *executionContext) unmarshalOOrderByIDsInput2ᚖgithubᚗcomᚋsoukᚑs
 	}
 	res, err := ec.unmarshalInputOrderByIDsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPayment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []payments.Payment) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPayment2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPayment(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOPayment2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋpaymentsᚐPayment(ctx context.Context, sel ast.SelectionSet, v []*payments.Payment) graphql.Marshaler {

@@ -37,8 +37,8 @@ type Mutation struct {
 type Order struct {
 	// Starts with `ord_`.
 	ID string `json:"id"`
-	// Every try to pay it, oldest first; for whom the order belongs to and staff, empty for everybody else.
-	Payments []payments.Payment `json:"payments"`
+	// Every try to pay it, oldest first; for whom the order belongs to and staff, empty for everybody else, null when payments cannot be reached.
+	Payments []payments.Payment `json:"payments,omitempty"`
 	// The state of the newest payment; null for who may not see it, or before one was tried.
 	PaymentStatus *payments.Status `json:"paymentStatus,omitempty"`
 }
