@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/clients/psp"
@@ -43,11 +44,8 @@ type news struct {
 func (p *Payment) News() ([]Move, []Operation) {
 	var changed []Operation
 	for _, op := range p.Operations {
-		for _, named := range p.news.Operations {
-			if op.ID == named {
-				changed = append(changed, op)
-				break
-			}
+		if slices.Contains(p.news.Operations, op.ID) {
+			changed = append(changed, op)
 		}
 	}
 	return p.news.Moves, changed
@@ -99,11 +97,8 @@ func (p *Payment) start(operationID string) {
 func (p *Payment) starting() []Operation {
 	var ops []Operation
 	for _, op := range p.Operations {
-		for _, named := range p.news.start {
-			if op.ID == named && op.State == Open {
-				ops = append(ops, op)
-				break
-			}
+		if op.State == Open && slices.Contains(p.news.start, op.ID) {
+			ops = append(ops, op)
 		}
 	}
 	return ops

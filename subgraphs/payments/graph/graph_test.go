@@ -1,9 +1,11 @@
 package graph_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -57,6 +59,7 @@ type shop struct {
 	t     *testing.T
 	store *counting
 	ps    *payments.Payments
+	log   bytes.Buffer
 	serve func(viewer.Viewer, string, map[string]any) string // the answer's JSON
 }
 
@@ -75,7 +78,7 @@ func setup(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &s.log), nil))
 	s.ps = payments.New(s.store, provider, always{}, now, payments.Options{Patience: time.Minute, Log: log})
 	t.Cleanup(s.ps.Rest)
 	h := graph.Handler(s.ps, log)
@@ -153,6 +156,9 @@ func TestMethods(t *testing.T) {
 		if token != 4242424242424242 { // no string: refused before anybody looks at it
 			s.is(got, `{"data":{"paymentMethodAdd":{"paymentMethod":null,"userErrors":[{"code":"INVALID","field":["input","token"]}]}}}`)
 		}
+	}
+	if logged := s.log.String(); strings.Contains(logged, "4242") {
+		t.Errorf("the log has the token: %s", logged)
 	}
 	s.is(s.serve(viewer.Viewer{}, add, input("token", "tok_4242")), `…"code":"UNAUTHENTICATED"…`)
 
