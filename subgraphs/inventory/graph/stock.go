@@ -21,9 +21,13 @@ func (*variant) StockedWarehouseIds(ctx context.Context, of *gen.ProductVariant)
 	return append([]string{}, ids...), err
 }
 
-func (*product) InStock(ctx context.Context, of *gen.Product) (bool, error) {
+func (*product) InStock(ctx context.Context, of *gen.Product) (*bool, error) {
 	id, err := load(ctx).InStock.Load(ctx, of.ID)
-	return id != nil, err
+	if err != nil {
+		return nil, err
+	}
+	there := id != nil
+	return &there, nil
 }
 
 func (*level) Variant(_ context.Context, l *inventory.Level) (*gen.ProductVariant, error) {

@@ -62,7 +62,11 @@ func NewQueue(pool *pgxpool.Pool) (*Queue, error) {
 
 // Look saves a job, in the caller's transaction.
 func (q *Queue) Look(ctx context.Context, tx pgx.Tx, orderID string, at time.Time) error {
-	_, err := q.client.InsertTx(ctx, tx, Look{orderID}, &river.InsertOpts{ScheduledAt: at, MaxAttempts: maxAttempts})
+	opts := &river.InsertOpts{MaxAttempts: maxAttempts}
+	if time.Until(at) > 0 { // what is due now is worked off at once; what has a time, even a past one, waits for the queue's scheduler
+		opts.ScheduledAt = at
+	}
+	_, err := q.client.InsertTx(ctx, tx, Look{orderID}, opts)
 	return err
 }
 

@@ -802,7 +802,7 @@ type CartLine @key(fields: "id") {
   "Starts with ` + "`" + `cln_` + "`" + `."
   id: ID!
   "What."
-  variant: ProductVariant!
+  variant: ProductVariant
   "How many."
   quantity: Int!
   "Price of one now."
@@ -1970,10 +1970,10 @@ func (ec *executionContext) _CartLine_variant(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-			return ec.marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcartᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
+			return ec.marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcartᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_CartLine_variant(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -4989,7 +4989,7 @@ func (ec *executionContext) _CartLine(ctx context.Context, sel ast.SelectionSet,
 					}
 				}()
 				res = ec._CartLine_variant(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6562,16 +6562,6 @@ func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋsoukᚑshopᚋsou
 	return ec._PageInfo(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcartᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ProductVariant(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -7168,6 +7158,13 @@ func (ec *executionContext) marshalOLanguageCode2ᚖstring(ctx context.Context, 
 	_ = ctx
 	res := scalar.MarshalLanguageCode(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcartᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ProductVariant(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {

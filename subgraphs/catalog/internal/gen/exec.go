@@ -1298,7 +1298,7 @@ directive @listSize(
     slug: String!
   ): Category
   "The categories at the top of the tree; ask for ` + "`" + `children` + "`" + ` to go down."
-  categoryTree: [Category!]! @listSize(assumedSize: 40)
+  categoryTree: [Category!] @listSize(assumedSize: 40)
   "A bulk import, for who started it and staff; null for everybody else."
   bulkOperation(
     "The operation's id."
@@ -1368,7 +1368,7 @@ type Product @key(fields: "id") @key(fields: "slug") {
   "Where it belongs."
   category: Category!
   "Who sells it."
-  seller: Seller!
+  seller: Seller
   "What differs by family: a shirt has a size, a television has a resolution."
   attributes: [Attribute!]! @listSize(assumedSize: 12)
   "What its variants can be chosen by."
@@ -4468,10 +4468,10 @@ func (ec *executionContext) _Product_seller(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Seller) graphql.Marshaler {
-			return ec.marshalNSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐSeller(ctx, selections, v)
+			return ec.marshalOSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐSeller(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Product_seller(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -5311,10 +5311,10 @@ func (ec *executionContext) _Query_categoryTree(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []catalog.Category) graphql.Marshaler {
-			return ec.marshalNCategory2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategoryᚄ(ctx, selections, v)
+			return ec.marshalOCategory2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategoryᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_categoryTree(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8886,7 +8886,7 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Product_seller(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -9360,7 +9360,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_categoryTree(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -10851,16 +10851,6 @@ func (ec *executionContext) unmarshalNSelectedOptionInput2ᚕgithubᚗcomᚋsouk
 	return res, nil
 }
 
-func (ec *executionContext) marshalNSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐSeller(ctx context.Context, sel ast.SelectionSet, v *Seller) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Seller(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNStagedUploadInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐStagedUploadInput(ctx context.Context, v any) (StagedUploadInput, error) {
 	res, err := ec.unmarshalInputStagedUploadInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -11384,6 +11374,25 @@ func (ec *executionContext) unmarshalOBulkOperationByIDsInput2ᚖgithubᚗcomᚋ
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOCategory2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategoryᚄ(ctx context.Context, sel ast.SelectionSet, v []catalog.Category) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCategory2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategory(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalOCategory2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategory(ctx context.Context, sel ast.SelectionSet, v []*catalog.Category) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -11659,6 +11668,13 @@ func (ec *executionContext) unmarshalOSelectedOptionInput2ᚕgithubᚗcomᚋsouk
 		}
 	}
 	return res, nil
+}
+
+func (ec *executionContext) marshalOSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐSeller(ctx context.Context, sel ast.SelectionSet, v *Seller) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Seller(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {

@@ -207,7 +207,7 @@ type MutationResolver interface {
 	WarehouseSave(ctx context.Context, input WarehouseSaveInput) (*WarehousePayload, error)
 }
 type ProductResolver interface {
-	InStock(ctx context.Context, obj *Product) (bool, error)
+	InStock(ctx context.Context, obj *Product) (*bool, error)
 }
 type ProductVariantResolver interface {
 	Stock(ctx context.Context, obj *ProductVariant) (*inventory.Stock, error)
@@ -1001,7 +1001,7 @@ directive @listSize(
     id: ID!
   ): Reservation @authenticated
   "Where stock is kept."
-  warehouses: [Warehouse!]! @requiresScopes(scopes: [["seller"], ["staff"]]) @listSize(assumedSize: 20)
+  warehouses: [Warehouse!] @requiresScopes(scopes: [["seller"], ["staff"]]) @listSize(assumedSize: 20)
   "The append-only ledger of a variant's units, for its seller and staff."
   stockHistory(
     "Whose units."
@@ -1010,7 +1010,7 @@ directive @listSize(
     afterSeq: Int = 0
     "How many, 1 to 1,000."
     first: Int = 200
-  ): [StockMovement!]!
+  ): [StockMovement!]
     @requiresScopes(scopes: [["seller"], ["staff"]])
     @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
 }
@@ -1044,19 +1044,19 @@ type Subscription {
 type ProductVariant @key(fields: "id") {
   "Starts with ` + "`" + `var_` + "`" + `."
   id: ID!
-  "Whether it can be had, and how many."
-  stock: Stock!
+  "Whether it can be had, and how many; null when inventory cannot be reached."
+  stock: Stock
   "The stock in each warehouse, for the seller of the goods and staff; null for everybody else."
   stockLevels: [StockLevel!] @requiresScopes(scopes: [["seller"], ["staff"]]) @listSize(assumedSize: 5)
   "For delivery estimates."
-  stockedWarehouseIds: [ID!]! @inaccessible
+  stockedWarehouseIds: [ID!] @inaccessible
 }
 
 type Product @key(fields: "id") {
   "Starts with ` + "`" + `prod_` + "`" + `."
   id: ID!
-  "Whether any variant can be had."
-  inStock: Boolean!
+  "Whether any variant can be had; null when inventory cannot be reached."
+  inStock: Boolean
 }
 
 "Whether something can be had."
@@ -1084,7 +1084,7 @@ enum StockState {
 "The stock of one variant in one warehouse. onHand = held + available."
 type StockLevel {
   "What."
-  variant: ProductVariant!
+  variant: ProductVariant
   "Where."
   warehouse: Warehouse!
   "How many are there."
@@ -1195,13 +1195,13 @@ type Reservation @key(fields: "id") {
   "When it ends by itself."
   expiresAt: DateTime!
   "For whom."
-  account: Account!
+  account: Account
 }
 
 "Units of one variant held in one warehouse."
 type ReservationLine {
   "What."
-  variant: ProductVariant!
+  variant: ProductVariant
   "Where."
   warehouse: Warehouse!
   "How many."
@@ -2584,11 +2584,11 @@ func (ec *executionContext) _Product_inStock(ctx context.Context, field graphql.
 			return ec.Resolvers.Product().InStock(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
+			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Product_inStock(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2631,10 +2631,10 @@ func (ec *executionContext) _ProductVariant_stock(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *inventory.Stock) graphql.Marshaler {
-			return ec.marshalNStock2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐStock(ctx, selections, v)
+			return ec.marshalOStock2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐStock(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ProductVariant_stock(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2695,10 +2695,10 @@ func (ec *executionContext) _ProductVariant_stockedWarehouseIds(ctx context.Cont
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+			return ec.marshalOID2ᚕstringᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ProductVariant_stockedWarehouseIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2762,10 +2762,10 @@ func (ec *executionContext) _Query_warehouses(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []inventory.Warehouse) graphql.Marshaler {
-			return ec.marshalNWarehouse2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouseᚄ(ctx, selections, v)
+			return ec.marshalOWarehouse2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouseᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_warehouses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2795,10 +2795,10 @@ func (ec *executionContext) _Query_stockHistory(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []inventory.Movement) graphql.Marshaler {
-			return ec.marshalNStockMovement2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovementᚄ(ctx, selections, v)
+			return ec.marshalOStockMovement2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovementᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_stockHistory(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3137,10 +3137,10 @@ func (ec *executionContext) _Reservation_account(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Account) graphql.Marshaler {
-			return ec.marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐAccount(ctx, selections, v)
+			return ec.marshalOAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐAccount(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Reservation_account(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3169,10 +3169,10 @@ func (ec *executionContext) _ReservationLine_variant(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-			return ec.marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
+			return ec.marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ReservationLine_variant(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3463,10 +3463,10 @@ func (ec *executionContext) _StockLevel_variant(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-			return ec.marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
+			return ec.marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_StockLevel_variant(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6143,7 +6143,7 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Product_inStock(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6219,7 +6219,7 @@ func (ec *executionContext) _ProductVariant(ctx context.Context, sel ast.Selecti
 					}
 				}()
 				res = ec._ProductVariant_stock(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6295,7 +6295,7 @@ func (ec *executionContext) _ProductVariant(ctx context.Context, sel ast.Selecti
 					}
 				}()
 				res = ec._ProductVariant_stockedWarehouseIds(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6396,7 +6396,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_warehouses(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6418,7 +6418,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_stockHistory(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6561,7 +6561,7 @@ func (ec *executionContext) _Reservation(ctx context.Context, sel ast.SelectionS
 					}
 				}()
 				res = ec._Reservation_account(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6632,7 +6632,7 @@ func (ec *executionContext) _ReservationLine(ctx context.Context, sel ast.Select
 					}
 				}()
 				res = ec._ReservationLine_variant(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6857,7 +6857,7 @@ func (ec *executionContext) _StockLevel(ctx context.Context, sel ast.SelectionSe
 					}
 				}()
 				res = ec._StockLevel_variant(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -7849,16 +7849,6 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐAccount(ctx context.Context, sel ast.SelectionSet, v *Account) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Account(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -8139,16 +8129,6 @@ func (ec *executionContext) marshalNProductVariant2ᚕgithubᚗcomᚋsoukᚑshop
 	return ret
 }
 
-func (ec *executionContext) marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ProductVariant(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNProductVariantByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐProductVariantByIDsInput(ctx context.Context, v any) ([]*ProductVariantByIDsInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -8212,16 +8192,6 @@ func (ec *executionContext) marshalNReservationStatus2githubᚗcomᚋsoukᚑshop
 		}
 	}
 	return res
-}
-
-func (ec *executionContext) marshalNStock2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐStock(ctx context.Context, sel ast.SelectionSet, v *inventory.Stock) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Stock(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNStockAdjustInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐStockAdjustInput(ctx context.Context, v any) (StockAdjustInput, error) {
@@ -8292,22 +8262,6 @@ func (ec *executionContext) marshalNStockMovement2githubᚗcomᚋsoukᚑshopᚋs
 	return ec._StockMovement(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNStockMovement2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovementᚄ(ctx context.Context, sel ast.SelectionSet, v []inventory.Movement) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNStockMovement2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovement(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNStockPayload2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐStockPayload(ctx context.Context, sel ast.SelectionSet, v *StockPayload) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -8358,22 +8312,6 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 
 func (ec *executionContext) marshalNWarehouse2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouse(ctx context.Context, sel ast.SelectionSet, v inventory.Warehouse) graphql.Marshaler {
 	return ec._Warehouse(ctx, sel, &v)
-}
-
-func (ec *executionContext) marshalNWarehouse2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouseᚄ(ctx context.Context, sel ast.SelectionSet, v []inventory.Warehouse) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNWarehouse2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouse(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNWarehouse2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouse(ctx context.Context, sel ast.SelectionSet, v *inventory.Warehouse) graphql.Marshaler {
@@ -8768,6 +8706,13 @@ func (ec *executionContext) marshalNfederation__Scope2ᚕᚕstringᚄ(ctx contex
 	return ret
 }
 
+func (ec *executionContext) marshalOAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐAccount(ctx context.Context, sel ast.SelectionSet, v *Account) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Account(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -8832,6 +8777,41 @@ func (ec *executionContext) marshalOCurrencyCode2ᚖstring(ctx context.Context, 
 	_ = ctx
 	res := scalar.MarshalCurrencyCode(*v)
 	return res
+}
+
+func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (*string, error) {
@@ -8972,6 +8952,13 @@ func (ec *executionContext) unmarshalOReservationByIDsInput2ᚖgithubᚗcomᚋso
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOStock2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐStock(ctx context.Context, sel ast.SelectionSet, v *inventory.Stock) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Stock(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOStockLevel2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐLevelᚄ(ctx context.Context, sel ast.SelectionSet, v []inventory.Level) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -8980,6 +8967,25 @@ func (ec *executionContext) marshalOStockLevel2ᚕgithubᚗcomᚋsoukᚑshopᚋs
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNStockLevel2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐLevel(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOStockMovement2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovementᚄ(ctx context.Context, sel ast.SelectionSet, v []inventory.Movement) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNStockMovement2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐMovement(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -9054,6 +9060,25 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOWarehouse2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouseᚄ(ctx context.Context, sel ast.SelectionSet, v []inventory.Warehouse) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNWarehouse2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouse(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOWarehouse2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚐWarehouse(ctx context.Context, sel ast.SelectionSet, v []*inventory.Warehouse) graphql.Marshaler {

@@ -42,8 +42,8 @@ type Mutation struct {
 type Product struct {
 	// Starts with `prod_`.
 	ID string `json:"id"`
-	// Whether any variant can be had.
-	InStock bool `json:"inStock"`
+	// Whether any variant can be had; null when inventory cannot be reached.
+	InStock *bool `json:"inStock,omitempty"`
 }
 
 func (Product) IsEntity() {}
@@ -55,12 +55,12 @@ type ProductByIDsInput struct {
 type ProductVariant struct {
 	// Starts with `var_`.
 	ID string `json:"id"`
-	// Whether it can be had, and how many.
-	Stock *inventory.Stock `json:"stock"`
+	// Whether it can be had, and how many; null when inventory cannot be reached.
+	Stock *inventory.Stock `json:"stock,omitempty"`
 	// The stock in each warehouse, for the seller of the goods and staff; null for everybody else.
 	StockLevels []inventory.Level `json:"stockLevels,omitempty"`
 	// For delivery estimates.
-	StockedWarehouseIds []string `json:"stockedWarehouseIds"`
+	StockedWarehouseIds []string `json:"stockedWarehouseIds,omitempty"`
 }
 
 func (ProductVariant) IsEntity() {}

@@ -744,7 +744,7 @@ directive @listSize(
     pincode: String!
     "Country of the postal code; the caller's without it."
     country: CountryCode
-  ): Serviceability!
+  ): Serviceability
 }
 
 type Mutation {
@@ -764,7 +764,7 @@ type ProductVariant @key(fields: "id") {
   "Starts with ` + "`" + `var_` + "`" + `."
   id: ID!
   weightGrams: Int! @external
-  stockedWarehouseIds: [ID!]! @external
+  stockedWarehouseIds: [ID!] @external
   "When it would arrive: nearest warehouse that has it, best courier from there. Null when it cannot be delivered."
   deliveryEstimate(
     "Postal code; without it that of the caller's default address."
@@ -777,8 +777,8 @@ type ProductVariant @key(fields: "id") {
 type Order @key(fields: "id") {
   "Starts with ` + "`" + `ord_` + "`" + `."
   id: ID!
-  "Its parcels, oldest first; for whom the order belongs to, whose goods are in it, and staff."
-  shipments: [Shipment!]! @authenticated @listSize(assumedSize: 2)
+  "Its parcels, oldest first; for whom the order belongs to, whose goods are in it, and staff; null when logistics cannot be reached."
+  shipments: [Shipment!] @authenticated @listSize(assumedSize: 2)
 }
 
 type Warehouse @key(fields: "id", resolvable: false) {
@@ -814,7 +814,7 @@ type DeliveryEstimate {
   "Who brings it."
   courier: String!
   "Where it comes from."
-  from: Warehouse!
+  from: Warehouse
 }
 
 "A parcel."
@@ -838,7 +838,7 @@ type Shipment @key(fields: "id") {
 "Goods in a parcel."
 type ShipmentLine {
   "Of which line of the order."
-  orderLine: OrderLine!
+  orderLine: OrderLine
   "How many."
   quantity: Int!
 }
@@ -1624,10 +1624,10 @@ func (ec *executionContext) _DeliveryEstimate_from(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Warehouse) graphql.Marshaler {
-			return ec.marshalNWarehouse2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐWarehouse(ctx, selections, v)
+			return ec.marshalOWarehouse2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐWarehouse(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_DeliveryEstimate_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2014,10 +2014,10 @@ func (ec *executionContext) _Order_shipments(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []logistics.Shipment) graphql.Marshaler {
-			return ec.marshalNShipment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipmentᚄ(ctx, selections, v)
+			return ec.marshalOShipment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipmentᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Order_shipments(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2207,10 +2207,10 @@ func (ec *executionContext) _ProductVariant_stockedWarehouseIds(ctx context.Cont
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+			return ec.marshalOID2ᚕstringᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ProductVariant_stockedWarehouseIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2275,10 +2275,10 @@ func (ec *executionContext) _Query_serviceability(ctx context.Context, field gra
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *logistics.Serviceability) graphql.Marshaler {
-			return ec.marshalNServiceability2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐServiceability(ctx, selections, v)
+			return ec.marshalOServiceability2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐServiceability(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_serviceability(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2833,10 +2833,10 @@ func (ec *executionContext) _ShipmentLine_orderLine(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *OrderLine) graphql.Marshaler {
-			return ec.marshalNOrderLine2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐOrderLine(ctx, selections, v)
+			return ec.marshalOOrderLine2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐOrderLine(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_ShipmentLine_orderLine(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -4456,7 +4456,7 @@ func (ec *executionContext) _DeliveryEstimate(ctx context.Context, sel ast.Selec
 					}
 				}()
 				res = ec._DeliveryEstimate_from(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4785,7 +4785,7 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 					}
 				}()
 				res = ec._Order_shipments(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4949,7 +4949,7 @@ func (ec *executionContext) _ProductVariant(ctx context.Context, sel ast.Selecti
 			}
 		case "stockedWarehouseIds":
 			out.Values[i] = ec._ProductVariant_stockedWarehouseIds(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "deliveryEstimate":
@@ -5041,7 +5041,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_serviceability(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -5452,7 +5452,7 @@ func (ec *executionContext) _ShipmentLine(ctx context.Context, sel ast.Selection
 			out.Values[i] = graphql.MarshalString("ShipmentLine")
 		case "orderLine":
 			out.Values[i] = ec._ShipmentLine_orderLine(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "quantity":
@@ -6088,35 +6088,6 @@ func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.Selec
 	return res
 }
 
-func (ec *executionContext) unmarshalNID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
-	vSlice := graphql.CoerceList(v)
-	var err error
-	res := make([]string, len(vSlice))
-	for i := range vSlice {
-		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
-		if err != nil {
-			return nil, err
-		}
-	}
-	return res, nil
-}
-
-func (ec *executionContext) marshalNID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
-	ret := make(graphql.Array, len(v))
-	for i := range v {
-		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
-	}
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
 	res, err := graphql.UnmarshalInt(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -6181,16 +6152,6 @@ func (ec *executionContext) unmarshalNOrderByIDsInput2ᚕᚖgithubᚗcomᚋsouk�
 	return res, nil
 }
 
-func (ec *executionContext) marshalNOrderLine2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐOrderLine(ctx context.Context, sel ast.SelectionSet, v *OrderLine) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._OrderLine(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNProductVariantByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐProductVariantByIDsInput(ctx context.Context, v any) ([]*ProductVariantByIDsInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -6205,34 +6166,8 @@ func (ec *executionContext) unmarshalNProductVariantByIDsInput2ᚕᚖgithubᚗco
 	return res, nil
 }
 
-func (ec *executionContext) marshalNServiceability2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐServiceability(ctx context.Context, sel ast.SelectionSet, v *logistics.Serviceability) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Serviceability(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNShipment2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipment(ctx context.Context, sel ast.SelectionSet, v logistics.Shipment) graphql.Marshaler {
 	return ec._Shipment(ctx, sel, &v)
-}
-
-func (ec *executionContext) marshalNShipment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipmentᚄ(ctx context.Context, sel ast.SelectionSet, v []logistics.Shipment) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNShipment2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipment(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) unmarshalNShipmentByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐShipmentByIDsInput(ctx context.Context, v any) ([]*ShipmentByIDsInput, error) {
@@ -6388,16 +6323,6 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 	}
 
 	return ret
-}
-
-func (ec *executionContext) marshalNWarehouse2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐWarehouse(ctx context.Context, sel ast.SelectionSet, v *Warehouse) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Warehouse(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalN_Any2map(ctx context.Context, v any) (map[string]any, error) {
@@ -6844,6 +6769,41 @@ func (ec *executionContext) marshalODeliveryEstimate2ᚖgithubᚗcomᚋsoukᚑsh
 	return ec._DeliveryEstimate(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
@@ -6908,6 +6868,13 @@ func (ec *executionContext) unmarshalOOrderByIDsInput2ᚖgithubᚗcomᚋsoukᚑs
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOOrderLine2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐOrderLine(ctx context.Context, sel ast.SelectionSet, v *OrderLine) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._OrderLine(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOProductVariant2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v []*ProductVariant) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -6934,6 +6901,32 @@ func (ec *executionContext) unmarshalOProductVariantByIDsInput2ᚖgithubᚗcom�
 	}
 	res, err := ec.unmarshalInputProductVariantByIDsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOServiceability2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐServiceability(ctx context.Context, sel ast.SelectionSet, v *logistics.Serviceability) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Serviceability(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOShipment2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipmentᚄ(ctx context.Context, sel ast.SelectionSet, v []logistics.Shipment) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNShipment2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipment(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOShipment2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚐShipment(ctx context.Context, sel ast.SelectionSet, v []*logistics.Shipment) graphql.Marshaler {
@@ -7027,6 +7020,13 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOWarehouse2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋlogisticsᚋinternalᚋgenᚐWarehouse(ctx context.Context, sel ast.SelectionSet, v *Warehouse) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Warehouse(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalO_Entity2githubᚗcomᚋ99designsᚋgqlgenᚋpluginᚋfederationᚋfedruntimeᚐEntity(ctx context.Context, sel ast.SelectionSet, v fedruntime.Entity) graphql.Marshaler {

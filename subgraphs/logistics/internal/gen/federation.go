@@ -257,7 +257,7 @@ func (ec *executionContext) resolveManyEntities(
 				if err != nil {
 					return err
 				}
-				entity.StockedWarehouseIds, err = ec.unmarshalNID2ᚕstringᚄ(ctx, reps[i].entity["stockedWarehouseIds"])
+				entity.StockedWarehouseIds, err = ec.unmarshalOID2ᚕstringᚄ(ctx, reps[i].entity["stockedWarehouseIds"])
 				if err != nil {
 					return err
 				}

@@ -35,8 +35,8 @@ type Mutation struct {
 type Order struct {
 	// Starts with `ord_`.
 	ID string `json:"id"`
-	// Its parcels, oldest first; for whom the order belongs to, whose goods are in it, and staff.
-	Shipments []logistics.Shipment `json:"shipments"`
+	// Its parcels, oldest first; for whom the order belongs to, whose goods are in it, and staff; null when logistics cannot be reached.
+	Shipments []logistics.Shipment `json:"shipments,omitempty"`
 }
 
 func (Order) IsEntity() {}
@@ -56,7 +56,7 @@ type ProductVariant struct {
 	// Starts with `var_`.
 	ID                  string   `json:"id"`
 	WeightGrams         int      `json:"weightGrams"`
-	StockedWarehouseIds []string `json:"stockedWarehouseIds"`
+	StockedWarehouseIds []string `json:"stockedWarehouseIds,omitempty"`
 	// When it would arrive: nearest warehouse that has it, best courier from there. Null when it cannot be delivered.
 	DeliveryEstimate *logistics.Estimate `json:"deliveryEstimate,omitempty"`
 }
@@ -109,7 +109,7 @@ type ShipmentEventInput struct {
 // Goods in a parcel.
 type ShipmentLine struct {
 	// Of which line of the order.
-	OrderLine *OrderLine `json:"orderLine"`
+	OrderLine *OrderLine `json:"orderLine,omitempty"`
 	// How many.
 	Quantity int `json:"quantity"`
 }

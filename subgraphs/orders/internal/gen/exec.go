@@ -965,7 +965,7 @@ type Order @key(fields: "id") {
   "Where the order stands."
   status: OrderStatus!
   "Who bought."
-  account: Account!
+  account: Account
   "When it was created."
   createdAt: DateTime!
   "When stock and payment were both secured, null before."
@@ -989,9 +989,9 @@ type OrderLine @key(fields: "id") {
   "Starts with ` + "`" + `oln_` + "`" + `."
   id: ID!
   "What was bought."
-  variant: ProductVariant!
+  variant: ProductVariant
   "Who sold it."
-  seller: Seller!
+  seller: Seller
   "What it was called when it was bought."
   title: String!
   "How many."
@@ -2618,10 +2618,10 @@ func (ec *executionContext) _Order_account(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Account) graphql.Marshaler {
-			return ec.marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐAccount(ctx, selections, v)
+			return ec.marshalOAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐAccount(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Order_account(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3233,10 +3233,10 @@ func (ec *executionContext) _OrderLine_variant(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-			return ec.marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
+			return ec.marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐProductVariant(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_OrderLine_variant(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3265,10 +3265,10 @@ func (ec *executionContext) _OrderLine_seller(ctx context.Context, field graphql
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Seller) graphql.Marshaler {
-			return ec.marshalNSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐSeller(ctx, selections, v)
+			return ec.marshalOSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐSeller(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_OrderLine_seller(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -5847,7 +5847,7 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 					}
 				}()
 				res = ec._Order_account(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6330,7 +6330,7 @@ func (ec *executionContext) _OrderLine(ctx context.Context, sel ast.SelectionSet
 					}
 				}()
 				res = ec._OrderLine_variant(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6368,7 +6368,7 @@ func (ec *executionContext) _OrderLine(ctx context.Context, sel ast.SelectionSet
 					}
 				}()
 				res = ec._OrderLine_seller(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -7185,16 +7185,6 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐAccount(ctx context.Context, sel ast.SelectionSet, v *Account) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Account(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNAccountByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐAccountByIDsInput(ctx context.Context, v any) ([]*AccountByIDsInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -7574,26 +7564,6 @@ func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋsoukᚑshopᚋsou
 		return graphql.Null
 	}
 	return ec._PageInfo(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ProductVariant(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐSeller(ctx context.Context, sel ast.SelectionSet, v *Seller) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Seller(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
@@ -8237,6 +8207,20 @@ func (ec *executionContext) marshalOOrderStatus2ᚖgithubᚗcomᚋsoukᚑshopᚋ
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) marshalOProductVariant2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐProductVariant(ctx context.Context, sel ast.SelectionSet, v *ProductVariant) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ProductVariant(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSeller2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐSeller(ctx context.Context, sel ast.SelectionSet, v *Seller) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Seller(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {

@@ -630,9 +630,9 @@ directive @listSize(
 type Product @key(fields: "id") {
   "Starts with ` + "`" + `prod_` + "`" + `."
   id: ID!
-  "What buyers make of it."
-  rating: Rating!
-  "What buyers wrote about it."
+  "What buyers make of it; null when the reviews cannot be reached."
+  rating: Rating
+  "What buyers wrote about it; null when the reviews cannot be reached."
   reviews(
     "How many, 1 to 250."
     first: Int = 10
@@ -642,7 +642,7 @@ type Product @key(fields: "id") {
     sort: ReviewSort = NEWEST
     "Only those with this many stars."
     rating: Int
-  ): ReviewConnection! @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
+  ): ReviewConnection @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
 }
 
 type Account @key(fields: "id") {
@@ -654,7 +654,7 @@ type Account @key(fields: "id") {
     first: Int = 10
     "Continue behind this cursor."
     after: String
-  ): ReviewConnection! @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
+  ): ReviewConnection @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
 }
 
 "Stars, summed up."
@@ -678,9 +678,9 @@ type Review @key(fields: "id") {
   "In many words."
   body: String
   "Who wrote it."
-  author: Account!
+  author: Account
   "What it is about."
-  product: Product!
+  product: Product
   "Whether the author received the product from this shop."
   verifiedPurchase: Boolean!
   "When it was first written."
@@ -1311,10 +1311,10 @@ func (ec *executionContext) _Account_reviews(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ReviewConnection) graphql.Marshaler {
-			return ec.marshalNReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx, selections, v)
+			return ec.marshalOReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Account_reviews(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -1691,10 +1691,10 @@ func (ec *executionContext) _Product_rating(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *reviews.Rating) graphql.Marshaler {
-			return ec.marshalNRating2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐRating(ctx, selections, v)
+			return ec.marshalORating2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐRating(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Product_rating(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -1724,10 +1724,10 @@ func (ec *executionContext) _Product_reviews(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ReviewConnection) graphql.Marshaler {
-			return ec.marshalNReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx, selections, v)
+			return ec.marshalOReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Product_reviews(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2080,10 +2080,10 @@ func (ec *executionContext) _Review_author(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Account) graphql.Marshaler {
-			return ec.marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐAccount(ctx, selections, v)
+			return ec.marshalOAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐAccount(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Review_author(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2112,10 +2112,10 @@ func (ec *executionContext) _Review_product(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Product) graphql.Marshaler {
-			return ec.marshalNProduct2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐProduct(ctx, selections, v)
+			return ec.marshalOProduct2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐProduct(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Review_product(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3769,7 +3769,7 @@ func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Account_reviews(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4096,7 +4096,7 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Product_rating(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4134,7 +4134,7 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Product_reviews(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4438,7 +4438,7 @@ func (ec *executionContext) _Review(ctx context.Context, sel ast.SelectionSet, o
 					}
 				}()
 				res = ec._Review_author(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4476,7 +4476,7 @@ func (ec *executionContext) _Review(ctx context.Context, sel ast.SelectionSet, o
 					}
 				}()
 				res = ec._Review_product(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -5142,16 +5142,6 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐAccount(ctx context.Context, sel ast.SelectionSet, v *Account) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Account(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNAccountByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐAccountByIDsInput(ctx context.Context, v any) ([]*AccountByIDsInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -5333,16 +5323,6 @@ func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋsoukᚑshopᚋsou
 	return ec._PageInfo(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNProduct2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐProduct(ctx context.Context, sel ast.SelectionSet, v *Product) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Product(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNProductByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐProductByIDsInput(ctx context.Context, v any) ([]*ProductByIDsInput, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -5355,16 +5335,6 @@ func (ec *executionContext) unmarshalNProductByIDsInput2ᚕᚖgithubᚗcomᚋsou
 		}
 	}
 	return res, nil
-}
-
-func (ec *executionContext) marshalNRating2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐRating(ctx context.Context, sel ast.SelectionSet, v *reviews.Rating) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Rating(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNReview2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐReview(ctx context.Context, sel ast.SelectionSet, v reviews.Review) graphql.Marshaler {
@@ -5399,16 +5369,6 @@ func (ec *executionContext) unmarshalNReviewByIDsInput2ᚕᚖgithubᚗcomᚋsouk
 		}
 	}
 	return res, nil
-}
-
-func (ec *executionContext) marshalNReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx context.Context, sel ast.SelectionSet, v *ReviewConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ReviewConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNReviewErrorCode2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewErrorCode(ctx context.Context, v any) (ReviewErrorCode, error) {
@@ -5983,6 +5943,13 @@ func (ec *executionContext) unmarshalOProductByIDsInput2ᚖgithubᚗcomᚋsouk�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalORating2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐRating(ctx context.Context, sel ast.SelectionSet, v *reviews.Rating) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Rating(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOReview2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐReview(ctx context.Context, sel ast.SelectionSet, v []*reviews.Review) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -6009,6 +5976,13 @@ func (ec *executionContext) unmarshalOReviewByIDsInput2ᚖgithubᚗcomᚋsoukᚑ
 	}
 	res, err := ec.unmarshalInputReviewByIDsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOReviewConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚋinternalᚋgenᚐReviewConnection(ctx context.Context, sel ast.SelectionSet, v *ReviewConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReviewConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOReviewSort2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋreviewsᚐSort(ctx context.Context, v any) (*reviews.Sort, error) {

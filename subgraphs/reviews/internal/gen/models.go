@@ -21,7 +21,7 @@ type Account struct {
 	// Starts with `acc_`.
 	ID string `json:"id"`
 	// What the account wrote, newest first.
-	Reviews *ReviewConnection `json:"reviews"`
+	Reviews *ReviewConnection `json:"reviews,omitempty"`
 }
 
 func (Account) IsEntity() {}
@@ -36,10 +36,10 @@ type Mutation struct {
 type Product struct {
 	// Starts with `prod_`.
 	ID string `json:"id"`
-	// What buyers make of it.
-	Rating *reviews.Rating `json:"rating"`
-	// What buyers wrote about it.
-	Reviews *ReviewConnection `json:"reviews"`
+	// What buyers make of it; null when the reviews cannot be reached.
+	Rating *reviews.Rating `json:"rating,omitempty"`
+	// What buyers wrote about it; null when the reviews cannot be reached.
+	Reviews *ReviewConnection `json:"reviews,omitempty"`
 }
 
 func (Product) IsEntity() {}

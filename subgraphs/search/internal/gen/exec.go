@@ -602,14 +602,14 @@ directive @listSize(
     first: Int = 24
     "Continue behind this cursor."
     after: String
-  ): ProductConnection! @listSize(slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false)
+  ): ProductConnection @listSize(slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false)
   "What somebody who typed this may be looking for."
   searchSuggest(
     "What was typed so far."
     prefix: String!
     "How many, 1 to 25."
     first: Int = 8
-  ): [SearchSuggestion!]! @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
+  ): [SearchSuggestion!] @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
 }
 
 "What a result card shows comes out of the index, so a results page costs one fetch; anything else is fetched by id."
@@ -2097,10 +2097,10 @@ func (ec *executionContext) _Query_products(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *search.Results) graphql.Marshaler {
-			return ec.marshalNProductConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐResults(ctx, selections, v)
+			return ec.marshalOProductConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐResults(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_products(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2141,10 +2141,10 @@ func (ec *executionContext) _Query_searchSuggest(ctx context.Context, field grap
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []search.Suggestion) graphql.Marshaler {
-			return ec.marshalNSearchSuggestion2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestionᚄ(ctx, selections, v)
+			return ec.marshalOSearchSuggestion2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestionᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_searchSuggest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -4364,7 +4364,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_products(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -4386,7 +4386,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_searchSuggest(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -5142,16 +5142,6 @@ func (ec *executionContext) unmarshalNProductByIDsInput2ᚕᚖgithubᚗcomᚋsou
 	return res, nil
 }
 
-func (ec *executionContext) marshalNProductConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐResults(ctx context.Context, sel ast.SelectionSet, v *search.Results) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ProductConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNProductEdge2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐEdge(ctx context.Context, sel ast.SelectionSet, v search.Edge) graphql.Marshaler {
 	return ec._ProductEdge(ctx, sel, &v)
 }
@@ -5174,22 +5164,6 @@ func (ec *executionContext) marshalNProductEdge2ᚕgithubᚗcomᚋsoukᚑshopᚋ
 
 func (ec *executionContext) marshalNSearchSuggestion2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestion(ctx context.Context, sel ast.SelectionSet, v search.Suggestion) graphql.Marshaler {
 	return ec._SearchSuggestion(ctx, sel, &v)
-}
-
-func (ec *executionContext) marshalNSearchSuggestion2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestionᚄ(ctx context.Context, sel ast.SelectionSet, v []search.Suggestion) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNSearchSuggestion2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestion(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
@@ -5805,6 +5779,13 @@ func (ec *executionContext) unmarshalOProductByIDsInput2ᚖgithubᚗcomᚋsouk�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOProductConnection2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐResults(ctx context.Context, sel ast.SelectionSet, v *search.Results) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ProductConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOProductFilter2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐFilter(ctx context.Context, v any) (*search.Filter, error) {
 	if v == nil {
 		return nil, nil
@@ -5830,6 +5811,25 @@ func (ec *executionContext) marshalOProductSort2ᚖgithubᚗcomᚋsoukᚑshopᚋ
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) marshalOSearchSuggestion2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestionᚄ(ctx context.Context, sel ast.SelectionSet, v []search.Suggestion) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSearchSuggestion2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋsearchᚐSuggestion(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {
