@@ -24,6 +24,7 @@ export function examplesPlugin({ examples, notice }) {
       return (
         <div className="souk-examples">
           <h2>Examples</h2>
+          {notice && <p className="souk-notice">{notice}</p>}
           {[...byGroup].map(([group, list]) => (
             <section key={group}>
               {group && <h3>{group}</h3>}
@@ -38,7 +39,6 @@ export function examplesPlugin({ examples, notice }) {
               </ol>
             </section>
           ))}
-          {notice && <p className="souk-notice">{notice}</p>}
         </div>
       );
     },
