@@ -8,7 +8,7 @@ func (p Product) Picture() []byte {
 		`<defs><radialGradient id="b" cx=".5" cy=".42" r=".75"><stop offset="0" stop-color="#fdfbf7"/><stop offset="1" stop-color="%[1]s" stop-opacity=".35"/></radialGradient></defs>`+
 		`<rect width="200" height="200" fill="#fff"/><rect width="200" height="200" fill="url(#b)"/>`+
 		`<ellipse cx="100" cy="176" rx="62" ry="7" fill="#000" opacity=".1"/>`+
-		`<g fill="%[1]s" stroke="#26221d" stroke-width="3" stroke-linejoin="round" stroke-linecap="round">%[2]s</g></svg>`,
+		`<g color="%[1]s" fill="%[1]s" stroke="#26221d" stroke-width="3" stroke-linejoin="round" stroke-linecap="round">%[2]s</g></svg>`,
 		p.Colour, outlines[p.Family])
 }
 
@@ -31,5 +31,5 @@ var outlines = map[string]string{
 	"headphones": `<path d="M42 118V98a58 58 0 0 1 116 0v20" fill="none" stroke-width="8"/>` +
 		`<rect x="32" y="108" width="30" height="54" rx="12"/><rect x="138" y="108" width="30" height="54" rx="12"/>`,
 	"bicycle": `<g fill="none" stroke-width="5"><circle cx="54" cy="134" r="34"/><circle cx="146" cy="134" r="34"/></g>` +
-		`<path d="m54 134 28-58h50l14 58M82 76l20 58H54m48 0 30-58m0 0-6-18h16M74 66h20" fill="none" stroke-width="4"/><circle cx="102" cy="134" r="8"/>`,
+		`<path d="m54 134 28-58h50l14 58M82 76l20 58H54m48 0 30-58m0 0-6-18h16M74 66h20" fill="none" stroke="currentColor" stroke-width="6"/><circle cx="102" cy="134" r="8"/>`,
 }
