@@ -168,6 +168,26 @@ func declineGivesBack(t *testing.T, s *testShop) {
 	}
 }
 
+// actionTaken follows the redirect to the bank's page, which is reached through the shop's own address, and confirms.
+func actionTaken(t *testing.T, s *testShop) {
+	lamp := s.sell("Golden Lamp", "199.00", 1, 1)
+	ann := s.buyer()
+	got := ann.buy(lamp.variants[0], 1, "3220")
+	page := text(got.at("checkoutComplete.result.redirectUrl"))
+	if !strings.HasPrefix(page, s.base+"/") {
+		t.Fatalf("%v", got.data)
+	}
+	res, err := http.Post(page+"/confirm", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	order := text(got.at("checkoutComplete.result.order.id"))
+	ann.until(orderOf, vars{"id": order}, func(a answer) bool {
+		return text(a.at("order.status")) == "PLACED" && text(a.at("order.paymentStatus")) == "CAPTURED"
+	})
+}
+
 func sameKeyBuysOnce(t *testing.T, s *testShop) {
 	lamp := s.sell("Tin Lamp", "9.00", 1, 5)
 	ann := s.buyer()
