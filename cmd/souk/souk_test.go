@@ -18,6 +18,7 @@ func TestShop(t *testing.T) {
 		"a story from search to review":          story,
 		"a payment is captured once placed":      capturedOncePlaced,
 		"a decline gives the stock back":         declineGivesBack,
+		"a buyer confirms on the bank's page":    actionTaken,
 		"the same key buys once":                 sameKeyBuysOnce,
 		"the last piece is sold once":            lastPiece,
 		"products page through exactly once":     pagesThrough,
