@@ -249,7 +249,7 @@ func (s *seeding) ship(ctx context.Context, o demoOrder) error {
 
 // await listens to an order until it has a status.
 func (s *seeding) await(ctx context.Context, email, orderID, status string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	updates, err := shop.Subscribe[struct {
 		OrderUpdated struct{ Status string }
