@@ -285,31 +285,50 @@ func scraped(t *testing.T, reg *prometheus.Registry, want ...string) {
 }
 
 func TestWrongNumberOfResultsRunsNothingTwice(t *testing.T) {
-	runs := 0
-	g := batch.New(func(context.Context, string, []int) ([]batch.Result[int], error) {
-		runs++
-		return make([]batch.Result[int], 3), nil
-	}, batch.Config{})
-	defer closed(t, g)
-	if _, err := g.Do(ctx, "key", 1); err == nil || runs != 1 {
-		t.Error(err, runs)
-	}
+	inBubble(t, func(t *testing.T, c *commit) {
+		g := batch.New(func(ctx context.Context, key string, reqs []int) ([]batch.Result[int], error) {
+			results, err := c.run(ctx, key, reqs)
+			return results[:1], err
+		}, batch.Config{})
+		var answers []<-chan answer
+		for i := range 4 {
+			answers = append(answers, ask(g, ctx, "key", i))
+			synctest.Wait()
+		}
+		for i, a := range answers {
+			if a := <-a; (a.err == nil) != (i == 0) || i > 0 && fault.KindOf(a.err) != fault.Internal {
+				t.Error(a)
+			}
+		}
+		closed(t, g)
+		if got := fmt.Sprint(c.starts); got != "[0s[0] 10ms[1 2 3]]" {
+			t.Error(got)
+		}
+	})
 }
 
 func TestGoexitLeavesNobodyWaiting(t *testing.T) {
-	g := batch.New(func(_ context.Context, _ string, reqs []int) ([]batch.Result[int], error) {
-		if reqs[0] < 0 {
-			runtime.Goexit()
+	inBubble(t, func(t *testing.T, c *commit) {
+		g := batch.New(func(ctx context.Context, key string, reqs []int) ([]batch.Result[int], error) {
+			results, err := c.run(ctx, key, reqs)
+			if key == "bad" {
+				runtime.Goexit()
+			}
+			return results, err
+		}, batch.Config{Concurrency: 1})
+		first := ask(g, ctx, "bad", 1)
+		synctest.Wait()
+		next, other := ask(g, ctx, "bad", 2), ask(g, ctx, "key", 3)
+		for _, bad := range []<-chan answer{first, next} {
+			if a := <-bad; !errors.Is(a.err, batch.ErrUndecided) {
+				t.Error(a)
+			}
 		}
-		return doubled(reqs), nil
-	}, batch.Config{Concurrency: 1})
-	if _, err := g.Do(ctx, "key", -1); !errors.Is(err, batch.ErrUndecided) {
-		t.Error(err)
-	}
-	if v, err := g.Do(ctx, "key", 1); v != 2 || err != nil {
-		t.Error(v, err)
-	}
-	closed(t, g)
+		if a := <-other; a.err != nil || a.value != 6 {
+			t.Error(a)
+		}
+		closed(t, g)
+	})
 }
 
 func TestTwoGroupsOfOneNameAddUp(t *testing.T) {

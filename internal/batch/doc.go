@@ -18,7 +18,11 @@
 // ends; what came meanwhile goes together, first come first, at most MaxSize. There is one refinement. Those who
 // were just answered tend to ask again within microseconds, and the first of them would run alone while the others
 // stand in line behind. With Linger set, a key that has just run several requests waits for as many again, but never
-// longer than Linger after the end of that batch.
+// longer than Linger after the end of that batch. A fraction of a commit's time is a good choice; on an idle machine
+// Go's timers round it up to a millisecond. Without it, the worker only lets the answered run before it looks again.
+//
+// Pipeline lets several batches of one key run at once. It helps when a run spends its time apart from the lock
+// that makes the key hot: one batch computes while the other commits.
 //
 // Keys share Concurrency workers and take turns, one batch a turn. A hot key fills its own queue and its own turns,
 // never those of the key beside it.

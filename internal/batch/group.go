@@ -31,7 +31,7 @@ type Group[K comparable, Req, Res any] struct {
 	mu      sync.Mutex
 	lanes   map[K]*lane[K, Req, Res]
 	spare   []*lane[K, Req, Res]
-	line    line[K, Req, Res] // if it is not empty, a worker is awake or all are busy
+	line    line[K, Req, Res] // never longer than the workers on their way to it, unless all are busy
 	idle    []*worker[K, Req, Res]
 	workers int // busy, idle or about to start
 	depth   int // waiting, over all lanes

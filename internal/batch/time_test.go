@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ func TestLonelyRequestsWaitForNobody(t *testing.T) {
 			<-ask(g, ctx, "key", i)
 		}
 		closed(t, g)
-		if got := fmt.Sprint(c.starts); got != "[0s[0] 10ms[1]]" {
+		if got := fmt.Sprint(c.starts, time.Since(c.epoch)); got != "[0s[0] 10ms[1]] 20ms" { // nor does Close
 			t.Error(got)
 		}
 	})
@@ -108,6 +109,39 @@ func TestCallerLeavesBeforeItsBatch(t *testing.T) {
 		}
 		closed(t, g)
 		if got := fmt.Sprint(c.starts); got != "[0s[0] 10ms[2]]" {
+			t.Error(got)
+		}
+	})
+}
+
+// A deaf context ends without telling anybody: so does any context in the moment before its caller gets to run.
+type deaf struct {
+	context.Context
+	ended atomic.Bool
+}
+
+func (d *deaf) Err() error {
+	if d.ended.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestCallerLeavesAtTheLastMoment(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *commit) {
+		g := batch.New(c.run, batch.Config{})
+		first := ask(g, ctx, "key", 0)
+		synctest.Wait()
+		d := &deaf{Context: ctx}
+		leaver := ask(g, d, "key", 1)
+		synctest.Wait()
+		d.ended.Store(true)
+		<-first
+		if a := <-leaver; !errors.Is(a.err, context.Canceled) {
+			t.Error(a)
+		}
+		closed(t, g)
+		if got := fmt.Sprint(c.starts); got != "[0s[0]]" {
 			t.Error(got)
 		}
 	})
@@ -342,9 +376,14 @@ func TestCloseEndsALinger(t *testing.T) {
 
 func TestCloseInAHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var ran []int
 		g := batch.New(func(ctx context.Context, _ string, reqs []int) ([]batch.Result[int], error) {
+			ran = append(ran, reqs...)
 			<-ctx.Done()
-			return nil, context.Cause(ctx)
+			if !errors.Is(context.Cause(ctx), batch.ErrClosed) {
+				t.Error(context.Cause(ctx))
+			}
+			return nil, ctx.Err()
 		}, batch.Config{})
 		runs := ask(g, ctx, "key", 1)
 		synctest.Wait()
@@ -362,6 +401,9 @@ func TestCloseInAHurry(t *testing.T) {
 			t.Error(a)
 		}
 		closed(t, g)
+		if !slices.Equal(ran, []int{1}) {
+			t.Error(ran)
+		}
 	})
 }
 

@@ -65,9 +65,6 @@ func (w *worker[K, Req, Res]) work() {
 		w.lane = l
 		l.running++
 		w.schedule(l)
-		if w.line.length > 0 {
-			w.wake() // each calls the next, so that no call is lost and none made in vain
-		}
 		w.mu.Unlock()
 
 		start := time.Now()
