@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -27,12 +28,13 @@ type planner struct {
 	slots    chan struct{}
 	budget   time.Duration
 	duration prometheus.Histogram
+	log      *slog.Logger
 }
 
 func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *http.Client, c Config, m *metrics) (*planner, error) {
-	p := &planner{slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning}
+	p := &planner{slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning, log: c.Log}
 	var err error
-	if p.plans, err = newCache[*executable](c.Plans, m.lookups, "plans"); err != nil {
+	if p.plans, err = newCache[*executable](c.Plans, m.lookups, c.Log, "plans"); err != nil {
 		return nil, err
 	}
 	if p.schema, err = graph.RouterSchema(); err != nil {
@@ -100,10 +102,10 @@ func (p *planner) make(text, name string) (*executable, error) {
 	report = operationreport.Report{}
 	made := planner.Plan(&doc, p.schema, name, &report, plan.IncludeQueryPlanInResponse())
 	if report.HasErrors() {
-		return nil, fromReport(report, CodeValidation)
+		return nil, fromReport(p.log, report, CodeValidation)
 	}
 	forgetTrigger(made)
 	inSeries(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
-	return newExecutable(made, text, name)
+	return newExecutable(made, text, name, p.log)
 }
