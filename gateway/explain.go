@@ -32,18 +32,20 @@ func explained(ctx context.Context, op *engine.Operation, to transport.Reply) tr
 	if ctx.Value(explainKey{}) == nil {
 		return to
 	}
-	return &explainer{Reply: to, plan: op.Plan()}
+	return &extender{Reply: to, name: "plan", value: op.Plan()}
 }
 
-type explainer struct {
+// An extender adds one entry to the extensions of the first result.
+type extender struct {
 	transport.Reply
-	plan json.RawMessage // nil once it was shown
+	name  string
+	value json.RawMessage // nil once it was shown
 }
 
-func (x *explainer) Next(result []byte, more bool) error {
-	if x.plan != nil {
-		result = withExtension(result, "plan", x.plan)
-		x.plan = nil
+func (x *extender) Next(result []byte, more bool) error {
+	if x.value != nil {
+		result = withExtension(result, x.name, x.value)
+		x.value = nil
 	}
 	return x.Reply.Next(result, more)
 }

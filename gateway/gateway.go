@@ -18,6 +18,7 @@ import (
 	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/gateway/limits"
 	"github.com/souk-shop/souk/gateway/playground"
+	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/gateway/session"
 	"github.com/souk-shop/souk/gateway/transport"
 	"github.com/souk-shop/souk/gateway/upstream"
@@ -38,6 +39,8 @@ type Config struct {
 	Routes        map[string]http.Handler // patterns served beside the graph as they are: files, webhooks
 	Origins       []string                // hosts of pages, beside our own, that may open a socket
 	Limits        limits.Limits           // zero fields take their defaults
+	Rate          *rate.Limiter           // what one caller may ask for in a while; nil bounds nothing
+	Proxies       int                     // in front, whose X-Forwarded-For is believed
 	Timeout       time.Duration           // of a query or mutation: 30 s
 	FetchTimeout  time.Duration           // of one request to a subgraph: 10 s
 
@@ -82,7 +85,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g.transport = transport.New(transport.Config{
 		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
-		Sockets: g.watch.sockets, Refused: g.watch.refused,
+		Sockets: g.watch.sockets, Admit: g.admit, Refused: g.watch.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -125,11 +128,19 @@ func (g *Gateway) Execute(ctx context.Context, r engine.Request, to transport.Re
 }
 
 func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Reply, seen *sighting) error {
+	if err := g.afford(ctx); err != nil {
+		return err
+	}
 	op, err := g.engine.Prepare(ctx, r) // document → limits → plan, each found in a cache or made
 	if err != nil {
+		g.pay(ctx, misread)
 		return err
 	}
 	seen.operation(op)
+	cost, err := g.pay(ctx, op.Cost())
+	if err != nil {
+		return err
+	}
 	if err := to.Accept(op.Kind(), op.Deferred()); err != nil {
 		return err
 	}
@@ -138,7 +149,7 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	ctx = viewer.With(ctx, who)
-	to = explained(ctx, op, to)
+	to = priced(ctx, cost, explained(ctx, op, to))
 
 	switch op.Kind() {
 	case engine.Subscription:

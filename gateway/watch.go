@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -185,6 +186,9 @@ func (s *sighting) end(ctx context.Context) {
 	}
 	if len(s.codes) > 0 {
 		line = append(line, slog.Any("codes", s.codes))
+	}
+	if slices.Contains(s.codes, engine.CodeThrottled) && s.status == "refused" {
+		level = slog.LevelDebug // or a script that is refused fills the log
 	}
 	if s.cause != nil {
 		level = slog.LevelError

@@ -21,6 +21,7 @@ type document struct {
 	literals  map[string][]byte // values that the document itself gives, as JSON
 	templates map[string]*template
 	plan      *executable
+	bill      bill
 }
 
 // bytes is a rough measure: the parsed operation is some times as large as its text.
@@ -54,6 +55,7 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	if err := d.readDeclared(&doc); err != nil {
 		return nil, err
 	}
+	d.bill = e.price(&doc)
 	if d.templates = lift(&doc, e.client, &report); report.HasErrors() {
 		return nil, fromReport(e.log, report, CodeInput)
 	}

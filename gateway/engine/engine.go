@@ -40,6 +40,7 @@ type Engine struct {
 	schema     string
 	client     *ast.Document // what callers may ask for
 	rules      supergraph.Rules
+	prices     supergraph.Prices
 	limits     limits.Limits
 	planner    *planner
 	sources    *cache[*source]
@@ -58,7 +59,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 type Operation struct {
 	document  *document
 	variables []byte
+	cost      int
 }
 
 // Name returns the operation's name, empty when it has none.
@@ -27,6 +28,9 @@ func (op *Operation) Kind() Kind { return op.document.source.kind }
 
 // Deferred tells whether the answer comes in parts; such an operation is run by Incremental.
 func (op *Operation) Deferred() bool { return op.document.plan.deferred() }
+
+// Cost estimates the work the operation makes: its fields, each as many times as the lists around it are long. It is at least 1.
+func (op *Operation) Cost() int { return op.cost }
 
 // Prepare makes a request ready to run. The error is an Errors, or the context's.
 func (e *Engine) Prepare(ctx context.Context, r Request) (*Operation, error) {
@@ -53,7 +57,7 @@ func (e *Engine) Prepare(ctx context.Context, r Request) (*Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Operation{document: doc, variables: variables}, nil
+	return &Operation{document: doc, variables: variables, cost: doc.bill.total(given)}, nil
 }
 
 // A source is a document's text with the operation to run in it, found to be within the limits.

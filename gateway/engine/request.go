@@ -51,6 +51,7 @@ const (
 	CodeUnexpectedValue = "UNEXPECTED_VALUE" // a value that does not fit the schema
 	CodeTooManyErrors   = "TOO_MANY_ERRORS"  // stands for those that are not shown
 	CodeTooComplex      = "OPERATION_TOO_COMPLEX"
+	CodeThrottled       = "THROTTLED" // the caller's budget is spent
 	CodeInternal        = "INTERNAL"
 )
 

@@ -25,6 +25,7 @@ type Supergraph struct {
 	objects   map[string][]string // interface → the object types that implement it
 	virtual   map[string]bool     // interfaces that some subgraph sees as one object
 	rules     Rules
+	prices    Prices
 }
 
 // A Service is a subgraph as the supergraph file names it.
@@ -65,6 +66,7 @@ func Parse(sdl string) (*Supergraph, error) {
 			}
 		}
 	}
+	s.prices = readPrices(s.ordered)
 	s.rules, err = readRules(s.ordered, s.objects)
 	return s, err
 }
@@ -80,6 +82,9 @@ func (s *Supergraph) Services() []Service {
 
 // Rules returns who may see which field.
 func (s *Supergraph) Rules() Rules { return s.rules }
+
+// Prices returns what asking for each field costs.
+func (s *Supergraph) Prices() Prices { return s.prices }
 
 // linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
 // the graph's business: composed directives come with one.

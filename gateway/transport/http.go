@@ -33,7 +33,7 @@ var statuses = map[string]int{
 	codeTooLarge:               http.StatusRequestEntityTooLarge,
 	codeTooSlow:                http.StatusRequestTimeout,
 	codeMediaType:              http.StatusUnsupportedMediaType,
-	"THROTTLED":                http.StatusTooManyRequests,
+	engine.CodeThrottled:       http.StatusTooManyRequests,
 	engine.CodeInternal:        http.StatusInternalServerError,
 	codeUnavailable:            http.StatusServiceUnavailable,
 	engine.CodeSubgraph:        http.StatusServiceUnavailable,
@@ -85,6 +85,10 @@ func (h *Handler) writeRefusal(w http.ResponseWriter, as format, errs engine.Err
 		w.Header().Set("WWW-Authenticate", `Bearer realm="souk", error="invalid_token"`)
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", "GET, POST")
+	case http.StatusTooManyRequests:
+		if seconds, ok := errs[0].Extensions["retryAfter"].(int); ok {
+			w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 	}
 	h.writeJSON(w, as, status, encodeErrors(errs))
 }
@@ -113,11 +117,17 @@ func (h *Handler) writeJSON(w http.ResponseWriter, as format, status int, docume
 	rc.SetWriteDeadline(time.Time{}) // the connection may serve another request
 }
 
-// encodeErrors makes the response of a request that was not executed: errors, and no data entry.
+// encodeErrors makes the response of a request that was not executed: errors, and no data entry. What a request that was too dear
+// costs stands where an answer would tell it too.
 func encodeErrors(errs engine.Errors) []byte {
-	document, err := json.Marshal(struct {
-		Errors engine.Errors `json:"errors"`
-	}{errs})
+	response := struct {
+		Errors     engine.Errors  `json:"errors"`
+		Extensions map[string]any `json:"extensions,omitempty"`
+	}{Errors: errs}
+	if len(errs) > 0 && errs[0].Extensions["cost"] != nil {
+		response.Extensions = map[string]any{"cost": errs[0].Extensions["cost"]}
+	}
+	document, err := json.Marshal(response)
 	if err != nil { // an extension that is not JSON
 		return []byte(`{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL"}}]}`)
 	}

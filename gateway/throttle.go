@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/souk-shop/souk/gateway/engine"
+	"github.com/souk-shop/souk/gateway/rate"
+	"github.com/souk-shop/souk/gateway/transport"
+	"github.com/souk-shop/souk/internal/viewer"
+)
+
+// CostHeader asks for the operation's cost, and what is left of the caller's budget, in the answer's extensions.
+const CostHeader = "Souk-Cost"
+
+// What is charged for something that is no operation.
+const (
+	knock   = 1  // to open a socket; to be looked at, anything at all must be left
+	misread = 10 // a request that cannot be read, is signed in badly, or holds no valid operation: honest clients send none
+)
+
+// A visit is one HTTP request, or one socket, as budgets see it.
+type visit struct {
+	from  netip.Addr
+	tells bool        // the caller wants to know the cost
+	paid  atomic.Bool // something was charged
+}
+
+type visitKey struct{}
+
+// counting notes where a request comes from, and charges for one that never became an operation.
+func (g *Gateway) counting(next http.Handler) http.Handler {
+	if g.config.Rate == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{from: rate.AddressOf(r, g.config.Proxies), tells: r.Header.Get(CostHeader) != ""}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+		if !v.paid.Load() {
+			g.config.Rate.Take(r.Context(), rate.Caller{Address: v.from}, misread)
+		}
+	})
+}
+
+// admit turns away an address that has nothing left before its request is read. A socket is paid for when it opens.
+func (g *Gateway) admit(r *http.Request) engine.Errors {
+	v, ok := r.Context().Value(visitKey{}).(*visit)
+	if !ok {
+		return nil
+	}
+	who := rate.Caller{Address: v.from}
+	var d rate.Decision
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		d = g.config.Rate.Take(r.Context(), who, knock)
+		v.paid.Store(true)
+	} else if d = g.config.Rate.Peek(who, knock); !d.Allowed {
+		v.paid.Store(true) // turned away, which is free
+	}
+	if !d.Allowed {
+		return throttled(d)
+	}
+	return nil
+}
+
+// afford refuses a caller who has nothing left before the document is read.
+func (g *Gateway) afford(ctx context.Context) error {
+	who, v := g.caller(ctx)
+	if v == nil {
+		return nil
+	}
+	v.paid.Store(true)
+	if d := g.config.Rate.Peek(who, knock); !d.Allowed {
+		return throttled(d)
+	}
+	return nil
+}
+
+// pay charges for an operation before anything of it is run.
+func (g *Gateway) pay(ctx context.Context, points int) (rate.Decision, error) {
+	who, v := g.caller(ctx)
+	if v == nil {
+		return rate.Decision{}, nil
+	}
+	d := g.config.Rate.Take(ctx, who, points)
+	if !d.Allowed {
+		return d, throttled(d)
+	}
+	return d, nil
+}
+
+func (g *Gateway) caller(ctx context.Context) (rate.Caller, *visit) {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	if v == nil {
+		return rate.Caller{}, nil
+	}
+	return rate.Caller{Account: viewer.From(ctx).AccountID, Address: v.from}, v
+}
+
+// throttled tells a caller when to come back.
+func throttled(d rate.Decision) engine.Errors {
+	seconds := int((d.Wait + time.Second - 1) / time.Second)
+	return engine.Errors{{
+		Message: "too much was asked for in a short time; the same is answered after a while",
+		Extensions: map[string]any{
+			"code":       engine.CodeThrottled,
+			"pollAfter":  time.Now().Add(d.Wait).UTC().Format("2006-01-02T15:04:05.000Z"),
+			"retryAfter": seconds,
+			"cost":       d.Cost(),
+		},
+	}}
+}
+
+// priced returns a reply that puts the cost into the first result, if the caller wants to see it.
+func priced(ctx context.Context, d rate.Decision, to transport.Reply) transport.Reply {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	if v == nil || !v.tells {
+		return to
+	}
+	cost, err := json.Marshal(d.Cost())
+	if err != nil {
+		return to
+	}
+	return &extender{Reply: to, name: "cost", value: cost}
+}
