@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/gateway/transport"
+	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -27,13 +27,17 @@ const (
 // A visit is one HTTP request, or one socket, as budgets see it.
 type visit struct {
 	from  netip.Addr
-	tells bool        // the caller wants to know the cost
-	paid  atomic.Bool // something was charged
+	tells bool // the caller wants to know the cost
 }
 
 type visitKey struct{}
 
-// counting notes where a request comes from, and charges for one that never became an operation.
+func visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	return v
+}
+
+// counting notes where a request comes from.
 func (g *Gateway) counting(next http.Handler) http.Handler {
 	if g.config.Rate == nil {
 		return next
@@ -41,30 +45,34 @@ func (g *Gateway) counting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{from: rate.AddressOf(r, g.config.Proxies), tells: r.Header.Get(CostHeader) != ""}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
-		if !v.paid.Load() {
-			g.config.Rate.Take(r.Context(), rate.Caller{Address: v.from}, misread)
-		}
 	})
 }
 
 // admit turns away an address that has nothing left before its request is read. A socket is paid for when it opens.
 func (g *Gateway) admit(r *http.Request) engine.Errors {
-	v, ok := r.Context().Value(visitKey{}).(*visit)
-	if !ok {
+	v := visitOf(r.Context())
+	if v == nil {
 		return nil
 	}
 	who := rate.Caller{Address: v.from}
 	var d rate.Decision
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		d = g.config.Rate.Take(r.Context(), who, knock)
-		v.paid.Store(true)
-	} else if d = g.config.Rate.Peek(who, knock); !d.Allowed {
-		v.paid.Store(true) // turned away, which is free
+	} else {
+		d = g.config.Rate.Peek(who, knock)
 	}
 	if !d.Allowed {
 		return throttled(d)
 	}
 	return nil
+}
+
+// refused hears of a request that never became an operation, and charges for it unless the fault is not the caller's.
+func (g *Gateway) refused(r *http.Request, code string) {
+	g.watch.turnedAway(code)
+	if v := visitOf(r.Context()); v != nil && code != engine.CodeThrottled && code != string(fault.Unavailable) {
+		g.config.Rate.Take(r.Context(), rate.Caller{Address: v.from}, misread)
+	}
 }
 
 // afford refuses a caller who has nothing left before the document is read.
@@ -73,7 +81,6 @@ func (g *Gateway) afford(ctx context.Context) error {
 	if v == nil {
 		return nil
 	}
-	v.paid.Store(true)
 	if d := g.config.Rate.Peek(who, knock); !d.Allowed {
 		return throttled(d)
 	}
@@ -94,7 +101,7 @@ func (g *Gateway) pay(ctx context.Context, points int) (rate.Decision, error) {
 }
 
 func (g *Gateway) caller(ctx context.Context) (rate.Caller, *visit) {
-	v, _ := ctx.Value(visitKey{}).(*visit)
+	v := visitOf(ctx)
 	if v == nil {
 		return rate.Caller{}, nil
 	}
@@ -117,7 +124,7 @@ func throttled(d rate.Decision) engine.Errors {
 
 // priced returns a reply that puts the cost into the first result, if the caller wants to see it.
 func priced(ctx context.Context, d rate.Decision, to transport.Reply) transport.Reply {
-	v, _ := ctx.Value(visitKey{}).(*visit)
+	v := visitOf(ctx)
 	if v == nil || !v.tells {
 		return to
 	}

@@ -90,8 +90,8 @@ func (w *watch) traced(next http.Handler) http.Handler {
 		otelhttp.WithFilter(func(r *http.Request) bool { return !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }))
 }
 
-// refused counts a request that was turned away before it became an operation.
-func (w *watch) refused(code string) { w.failures.WithLabelValues(codeLabel(code)).Inc() }
+// turnedAway counts a request that was refused before it became an operation.
+func (w *watch) turnedAway(code string) { w.failures.WithLabelValues(codeLabel(code)).Inc() }
 
 // A sighting is what is known about one operation; it is used by one goroutine.
 type sighting struct {

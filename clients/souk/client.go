@@ -42,7 +42,8 @@ func New(url string) *Client {
 
 // Do sends an operation and returns its data. When the graph answers with Errors, what data it could give is returned too.
 //
-// What failed on the way is sent again if that cannot do it twice: a query, or a mutation with an idempotency key.
+// What failed on the way is sent again if that cannot do it twice: a query, or a mutation with an idempotency key. What was asked
+// too fast is sent again once the caller's budget allows.
 func Do[T any](ctx context.Context, c *Client, query string, variables any) (T, error) {
 	var data T
 	body, err := json.Marshal(request{query, variables})
@@ -63,16 +64,31 @@ func Do[T any](ctx context.Context, c *Client, query string, variables any) (T, 
 			}
 			err = answer.Errors
 		}
+		if wait, ok := throttled(err); ok && ctx.Err() == nil && wait <= longestWait {
+			if !sleep(ctx, wait+rand.N(firstPause)) {
+				return data, err
+			}
+			try--
+			continue
+		}
 		if !again || try == tries || !passing(err) || ctx.Err() != nil {
 			return data, err
 		}
 		pause := firstPause << (try - 1)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause/2+rand.N(pause)) {
 			return data, err
-		case <-time.After(pause/2 + rand.N(pause)):
 		}
 		data = *new(T)
+	}
+}
+
+// sleep waits, and tells whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -71,6 +71,29 @@ func TestWhatIsSentAgain(t *testing.T) {
 	}
 }
 
+// What was refused because a budget was spent is sent again when told to, mutations too: nothing of it ran.
+func TestAskedTooFast(t *testing.T) {
+	refused := `{"errors":[{"message":"too much","extensions":{"code":"THROTTLED","retryAfter":0}}]}`
+	c, requests := serve(t, func(n int64, w http.ResponseWriter, _ *http.Request, _ string) {
+		if n <= 2*tries {
+			w.WriteHeader(http.StatusTooManyRequests)
+			io.WriteString(w, refused)
+			return
+		}
+		io.WriteString(w, `{"data":{"hello":"you"}}`)
+	})
+	got, err := Do[hello](t.Context(), c, "mutation M { hello }", nil)
+	if err != nil || got.Hello != "you" || requests.Load() != 2*tries+1 {
+		t.Errorf("%v %v after %d", got, err, requests.Load())
+	}
+
+	refused = `{"data":{"hello":null},"errors":[{"message":"too much","path":["hello"],"extensions":{"code":"THROTTLED"}}]}`
+	c, requests = serve(t, func(_ int64, w http.ResponseWriter, _ *http.Request, _ string) { io.WriteString(w, refused) })
+	if _, err := Do[hello](t.Context(), c, "mutation M { hello }", nil); Code(err) != "THROTTLED" || requests.Load() != 1 {
+		t.Errorf("a field that was refused: %v after %d", err, requests.Load())
+	}
+}
+
 func TestErrorsComeBesideData(t *testing.T) {
 	c, _ := serve(t, func(_ int64, w http.ResponseWriter, _ *http.Request, _ string) {
 		io.WriteString(w, `{"data":{"hello":"half"},"errors":[{"message":"not yours","path":["a",0,"b"],"extensions":{"code":"FORBIDDEN"}}]}`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Errors is what the graph says went wrong beside the data.
@@ -14,7 +15,8 @@ type Error struct {
 	Message    string `json:"message"`
 	Path       []any  `json:"path"`
 	Extensions struct {
-		Code string `json:"code"`
+		Code       string `json:"code"`
+		RetryAfter int    `json:"retryAfter"` // seconds, of a THROTTLED request
 	} `json:"extensions"`
 }
 
@@ -53,6 +55,15 @@ func Code(err error) string {
 		return es[0].Code()
 	}
 	return ""
+}
+
+// throttled tells how long to wait with a request that was refused before anything of it ran, because the budget was spent.
+func throttled(err error) (time.Duration, bool) {
+	var es Errors
+	if !errors.As(err, &es) || len(es) == 0 || es[0].Code() != "THROTTLED" || len(es[0].Path) > 0 {
+		return 0, false
+	}
+	return time.Duration(es[0].Extensions.RetryAfter) * time.Second, true
 }
 
 // UserErrors is how a mutation was refused; part of every mutation's payload.

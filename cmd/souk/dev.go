@@ -183,8 +183,11 @@ func (e *engines) stop() {
 	}
 }
 
+// ample is a budget that one developer's machine does not spend.
+const ample = "1000000/10000000"
+
 // environment is the process's own with the engines in it, in the words of production. What the process sets itself goes before
-// secrets that are only there to have some.
+// secrets that are only there to have some, and before budgets that nobody there shall meet.
 func (e *engines) environment(getenv func(string) string, base, dir string) func(string) string {
 	files := url.URL{Scheme: "file", Path: filepath.Join(dir, "blobs"), RawQuery: url.Values{"base": {base + "/blobs"}, "secret": {rand.Text()}}.Encode()}
 	engines := map[string]string{
@@ -196,7 +199,9 @@ func (e *engines) environment(getenv func(string) string, base, dir string) func
 		"SOUK_BLOB_URL":      files.String(),
 		"SOUK_PSP":           "fake:" + filepath.Join(dir, "psp.jsonl"),
 	}
-	secrets := map[string]string{
+	otherwise := map[string]string{
+		"SOUK_RATE_ACCOUNT":       ample,
+		"SOUK_RATE_IP":            ample,
 		"SOUK_PASSPORT_KEY":       rand.Text() + rand.Text(),
 		"SOUK_PSP_WEBHOOK_SECRET": rand.Text(),
 		"SOUK_PRIVATE_ADDR":       "127.0.0.1:0",
@@ -205,6 +210,6 @@ func (e *engines) environment(getenv func(string) string, base, dir string) func
 		if v, ours := engines[name]; ours {
 			return v
 		}
-		return or(getenv(name), secrets[name])
+		return or(getenv(name), otherwise[name])
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strconv"
 
 	"go.opentelemetry.io/otel"
 
 	"github.com/souk-shop/souk/gateway"
+	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/schema"
 )
 
@@ -30,6 +32,9 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		config.JWKS = accounts + "/.well-known/jwks.json"
 	case e.supergraphFile != "":
 		config.JWKS = e.getenv("SOUK_JWKS_URL") // another supergraph has no accounts of ours to ask
+	}
+	if err := e.budgets(&config); err != nil {
+		return nil, err
 	}
 	if err := e.doors(&config); err != nil {
 		return nil, err
@@ -68,6 +73,33 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 		health[p.name] = at + "/healthz"
 	}
 	return graphs, health
+}
+
+// budgets bounds what one caller may ask for in a while; gateways that share a Redis agree on it.
+func (e *env) budgets(c *gateway.Config) error {
+	limits := rate.Config{Metrics: e.metrics}
+	for name, budget := range map[string]*rate.Budget{"SOUK_RATE_ACCOUNT": &limits.Account, "SOUK_RATE_IP": &limits.Address} {
+		var err error
+		if *budget, err = rate.ParseBudget(e.get(name)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	proxies, err := strconv.Atoi(e.get("SOUK_TRUSTED_PROXIES"))
+	if err != nil || proxies < 0 || proxies > 10 {
+		return fmt.Errorf("SOUK_TRUSTED_PROXIES: %q is not a number from 0 to 10", e.get("SOUK_TRUSTED_PROXIES"))
+	}
+	limits.Store = rate.NewMemory(e.clock)
+	if at := e.get("SOUK_REDIS_URL"); at != "" {
+		shared, err := rate.OpenRedis(at, e.clock, e.log, e.metrics)
+		if err != nil {
+			return fmt.Errorf("SOUK_REDIS_URL: %w", err)
+		}
+		e.close = append(e.close, shared.Close)
+		limits.Store = shared
+	}
+	c.Proxies = proxies
+	c.Rate, err = rate.New(limits)
+	return err
 }
 
 // doors opens the gateway to payments for who does not speak GraphQL: the provider with its webhooks, which are signed, and the

@@ -66,6 +66,10 @@ func TestServeRefusesWhatIsNotThere(t *testing.T) {
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": "short"}, "SOUK_PASSPORT_KEY has fewer than 32 characters"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0"}, "SOUK_POSTGRES_URL is not set"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", "SOUK_ORDER_EXPIRY": "soon"}, "SOUK_ORDER_EXPIRY"},
+		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_IP", "many"), `SOUK_RATE_IP: "many" is no budget`},
+		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_ACCOUNT", "5"), `SOUK_RATE_ACCOUNT: "5" is no budget`},
+		{[]string{"serve", "gateway"}, gatewayWith("SOUK_TRUSTED_PROXIES", "all"), `SOUK_TRUSTED_PROXIES: "all" is not a number`},
+		{[]string{"serve", "gateway"}, gatewayWith("SOUK_REDIS_URL", "http://redis"), "SOUK_REDIS_URL: the URL of Redis is not one"},
 	} {
 		err := souk(t.Context(), c.args, func(name string) string { return c.env[name] }, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -74,13 +78,17 @@ func TestServeRefusesWhatIsNotThere(t *testing.T) {
 	}
 }
 
+func gatewayWith(name, value string) map[string]string {
+	return map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", name: value}
+}
+
 // What the configuration shows has every setting and no secret.
 func TestConfigMasksSecrets(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	env := map[string]string{
 		"SOUK_POSTGRES_URL": "postgres://souk:hunter2@db/souk?sslmode=off", "SOUK_TYPESENSE_KEY": "hunter2", "SOUK_PASSPORT_KEY": "hunter2hunter2",
-		"SOUK_BLOB_URL": "s3://key:hunter2@host/bucket?secret=hunter2", "SOUK_NATS_URL": "nats://hunter2@host", "SOUK_MONGO_URL": "mongodb://a:hunter2@host",
+		"SOUK_BLOB_URL": "s3://key:hunter2@host/bucket?secret=hunter2", "SOUK_NATS_URL": "nats://hunter2@host", "SOUK_REDIS_URL": "redis://:hunter2@host", "SOUK_MONGO_URL": "mongodb://a:hunter2@host",
 	}
 	if err := souk(t.Context(), []string{"config"}, func(name string) string { return env[name] }, &out, io.Discard); err != nil {
 		t.Fatal(err)

@@ -47,22 +47,22 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 	accept := parseAccept(r.Header.Get("Accept"))
 	if accept.none() {
-		h.refuse(w, formatJSON, refusal(codeAcceptable,
+		h.refuse(w, r, formatJSON, refusal(codeAcceptable,
 			"answers come as application/graphql-response+json, application/json, text/event-stream or multipart/mixed"))
 		return
 	}
 	if !preflighted(r) {
-		h.refuse(w, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
+		h.refuse(w, r, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
 		return
 	}
 	request, errs := h.decode(w, r)
 	if errs != nil {
-		h.refuse(w, accept.json, errs)
+		h.refuse(w, r, accept.json, errs)
 		return
 	}
 	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
-		h.refuse(w, accept.json, refusalOf(err))
+		h.refuse(w, r, accept.json, refusalOf(err))
 		return
 	}
 	ctx, cancel := context.WithCancel(viewer.With(r.Context(), who))
@@ -73,8 +73,8 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a request that is not GraphQL over HTTP, or not allowed: the status says so in every format.
-func (h *Handler) refuse(w http.ResponseWriter, as format, errs engine.Errors) {
-	h.Refused(errs[0].Code())
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, as format, errs engine.Errors) {
+	h.Refused(r, errs[0].Code())
 	h.writeRefusal(w, as, errs)
 }
 

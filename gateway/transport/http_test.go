@@ -311,7 +311,7 @@ func TestConnectionIsKept(t *testing.T) {
 
 func TestRefusedIsHeard(t *testing.T) {
 	codes := make(chan string, 10)
-	h := open(t, func(c *transport.Config) { c.Refused = func(code string) { codes <- code } })
+	h := open(t, func(c *transport.Config) { c.Refused = func(_ *http.Request, code string) { codes <- code } })
 	h.ask(t, "POST", "", strings.NewReader(`{"query":"{ nonsense }"}`), "Content-Type: application/json") // an operation, if a bad one
 	h.ask(t, "POST", "", strings.NewReader(`[]`), "Content-Type: application/json")
 	h.ask(t, "GET", "?query={hello}", nil, "Authorization: Bearer forged")

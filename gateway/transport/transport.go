@@ -58,8 +58,8 @@ type Config struct {
 
 	// Admit is asked before anything of a request is read; nil errors let it in. May be nil.
 	Admit func(*http.Request) engine.Errors
-	// Refused hears the code of each request that was refused before it became an operation; may be nil.
-	Refused func(code string)
+	// Refused hears the code of each request that is refused before it became an operation; may be nil.
+	Refused func(r *http.Request, code string)
 
 	Body       int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
 	Operations int           // at once on one socket: 100
@@ -93,7 +93,7 @@ func (c Config) withDefaults() Config {
 		c.WriteWait = 15 * time.Second
 	}
 	if c.Refused == nil {
-		c.Refused = func(string) {}
+		c.Refused = func(*http.Request, string) {}
 	}
 	if c.Admit == nil {
 		c.Admit = func(*http.Request) engine.Errors { return nil }
@@ -128,7 +128,7 @@ func New(c Config) *Handler {
 // ServeHTTP answers one request, or serves one socket to its end.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if errs := h.Admit(r); errs != nil {
-		h.refuse(w, max(parseAccept(r.Header.Get("Accept")).json, formatJSON), errs)
+		h.refuse(w, r, max(parseAccept(r.Header.Get("Accept")).json, formatJSON), errs)
 		return
 	}
 	if isUpgrade(r) {

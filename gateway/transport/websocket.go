@@ -34,11 +34,11 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	// Clients that are not browsers may sign in with a header. Whatever connection_init says later wins.
 	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
-		h.refuse(w, formatJSON, refusalOf(err))
+		h.refuse(w, r, formatJSON, refusalOf(err))
 		return
 	}
 	if !h.open() {
-		h.refuse(w, formatJSON, refusal(codeUnavailable, "the server is shutting down"))
+		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "the server is shutting down"))
 		return
 	}
 	defer h.opened.Done()

@@ -1,0 +1,257 @@
+package rate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/souk-shop/souk/internal/clock"
+)
+
+// A server is a real Redis on a socket of its own.
+type server struct {
+	url, folder string
+	process     *exec.Cmd
+}
+
+func newServer(t testing.TB) *server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not installed: apt-get install redis-server")
+	}
+	folder, err := os.MkdirTemp("", "rate") // t.TempDir may be too long for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{folder: folder, url: "unix://" + filepath.Join(folder, "s")}
+	t.Cleanup(func() { s.kill(); os.RemoveAll(folder) })
+	return s
+}
+
+// start runs the server and waits for its word that it is ready.
+func (s *server) start(t testing.TB) {
+	t.Helper()
+	s.process = exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(s.folder, "s"),
+		"--save", "", "--appendonly", "no", "--dir", s.folder, "--daemonize", "no")
+	out, err := s.process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		var said bytes.Buffer
+		buf := make([]byte, 4096)
+		for {
+			n, err := out.Read(buf)
+			said.Write(buf[:n])
+			if strings.Contains(strings.ToLower(said.String()), "ready to accept connections") {
+				ready <- true
+				return
+			}
+			if err != nil {
+				ready <- false
+				return
+			}
+		}
+	}()
+	if !<-ready {
+		t.Fatal("redis-server does not start")
+	}
+}
+
+func (s *server) kill() {
+	if s.process != nil {
+		s.process.Process.Kill()
+		s.process.Wait()
+		s.process = nil
+	}
+}
+
+func (s *server) open(t testing.TB, c clock.Clock, log *slog.Logger) *Redis {
+	t.Helper()
+	r, err := OpenRedis(s.url, c, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// hours make a bucket whose points do not come back during a test.
+func hours(key string, take, room int) []Charge {
+	return []Charge{{Key: key, Take: time.Duration(take) * time.Hour, Room: time.Duration(room) * time.Hour}}
+}
+
+func decidedAlone(t *testing.T, r *Redis) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := r.alone.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+var silent = slog.New(slog.DiscardHandler)
+
+func TestTwoGatewaysShareOneBudget(t *testing.T) {
+	s := newServer(t)
+	s.start(t)
+	gateways := []*Redis{s.open(t, clock.System, silent), s.open(t, clock.System, silent)}
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			for range 100 {
+				if _, ok := gateways[i%2].Take(t.Context(), hours("account:ann", 1, 500)); ok {
+					taken.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := taken.Load(); n != 500 {
+		t.Errorf("%d of 500 were taken", n)
+	}
+	for i, g := range gateways {
+		if n := decidedAlone(t, g); n != 0 {
+			t.Errorf("gateway %d decided %v times alone", i, n)
+		}
+		levels, ok := g.Take(t.Context(), hours("account:bob", 1, 2))
+		if !ok || levels[0].Round(time.Minute) != time.Duration(i+1)*time.Hour {
+			t.Errorf("gateway %d: %v %v", i, levels, ok)
+		}
+	}
+}
+
+// Both buckets of a charge are poured into, or neither is; a bucket is forgotten once it has drained.
+func TestRedisTakesAllOrNothing(t *testing.T) {
+	s := newServer(t)
+	s.start(t)
+	r, other := s.open(t, clock.System, silent), s.open(t, clock.System, silent)
+	both := append(hours("account:ann", 1, 1), hours("address:here", 1, 5)...)
+	if _, ok := r.Take(t.Context(), both); !ok {
+		t.Fatal("refused")
+	}
+	levels, ok := other.Take(t.Context(), both)
+	if ok || levels[0].Round(time.Minute) != time.Hour || levels[1].Round(time.Minute) != time.Hour {
+		t.Errorf("%v %v", levels, ok)
+	}
+	client := *r.client.Load()
+	for _, key := range []string{"account:ann", "address:here"} {
+		ms, err := client.Do(t.Context(), client.B().Pttl().Key(prefix+key).Build()).AsInt64()
+		if left := time.Duration(ms) * time.Millisecond; err != nil || left.Round(time.Minute) != time.Hour {
+			t.Errorf("%s goes after %v (%v)", key, left, err)
+		}
+	}
+}
+
+// While Redis is away nobody is refused for that, what is known stays known, and one line a minute says so.
+func TestRedisGoesAndComesBack(t *testing.T) {
+	s := newServer(t)
+	var lines bytes.Buffer
+	var mu sync.Mutex
+	held := clock.Hold(noon)
+	r := s.open(t, held, slog.New(slog.NewTextHandler(&locked{&lines, &mu}, nil)))
+	said := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(lines.String(), "each gateway does so alone")
+	}
+	for i := range 3 {
+		if _, ok := r.Take(t.Context(), hours("early", 1, 3)); !ok {
+			t.Fatalf("refused at %d, before Redis was there", i)
+		}
+	}
+	if _, ok := r.Take(t.Context(), hours("early", 1, 3)); ok {
+		t.Error("alone, a gateway knows no bounds")
+	}
+	if n := decidedAlone(t, r); n != 3 {
+		t.Errorf("%v decisions alone", n)
+	}
+	if n := said(); n != 1 {
+		t.Errorf("%d lines within a minute", n)
+	}
+
+	s.start(t)
+	shared := func() bool { return r.client.Load() != nil }
+	await(t, shared)
+	if _, ok := r.Take(t.Context(), hours("late", 2, 3)); !ok {
+		t.Error("refused")
+	}
+	if n := decidedAlone(t, r); n != 3 {
+		t.Errorf("%v decisions alone", n)
+	}
+
+	s.kill()
+	held.Advance(time.Minute)
+	if _, ok := r.Take(t.Context(), hours("late", 2, 3)); ok {
+		t.Error("what Redis had answered was forgotten")
+	}
+	if _, ok := r.Take(t.Context(), hours("late", 1, 3)); !ok {
+		t.Error("refused because Redis is away")
+	}
+	if n := said(); n != 2 {
+		t.Errorf("%d lines after a minute", n)
+	}
+}
+
+func TestABadURLIsSaidWithoutItsPassword(t *testing.T) {
+	for _, url := range []string{"http://:hunter2@host", "redis://:hunter2@host/zero", ":hunter2"} {
+		if _, err := OpenRedis(url, clock.System, silent, nil); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// await looks until it is so; the retry that makes it so comes within a second.
+func await(t *testing.T, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("it never comes")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+type locked struct {
+	buf *bytes.Buffer
+	mu  *sync.Mutex
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func BenchmarkTakeOfRedis(b *testing.B) {
+	s := newServer(b)
+	s.start(b)
+	r := s.open(b, clock.System, silent)
+	b.SetParallelism(64)
+	var n atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		key := fmt.Sprint("account:", n.Add(1))
+		for pb.Next() {
+			r.Take(context.Background(), []Charge{{Key: key, Take: time.Microsecond, Room: time.Hour}})
+		}
+	})
+}
