@@ -485,7 +485,8 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
-	{Name: "../../../../schema/node.graphqls", Input: `type Query {
+	{Name: "../../../../schema/node.graphqls", Input: `"What the shop knows. Nothing here changes anything."
+type Query {
   "Whatever has this id, or null. The prefix of the id says what it is; a malformed id is an error."
   node(
     "An id of any type that implements Node."

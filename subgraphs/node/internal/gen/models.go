@@ -84,6 +84,7 @@ func (ProductVariant) IsNode() {}
 
 func (ProductVariant) IsEntity() {}
 
+// What the shop knows. Nothing here changes anything.
 type Query struct {
 }
 
