@@ -1,4 +1,5 @@
-package postgres
+// Package pipeline lets the statements of a PostgreSQL transaction travel together.
+package pipeline
 
 import (
 	"context"
@@ -8,31 +9,27 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
 )
 
-// A pipeline is a transaction whose statements travel together: they wait until the next send, so that a hold takes two
-// trips to the database and not nine, and others wait less for the rows it has locked.
-type pipeline struct {
+// A Pipeline is a transaction whose statements wait until the next Send, so that what locks a row takes two trips to the
+// database and not nine, and others wait less for it. It is the DBTX of sqlc for statements that only write.
+type Pipeline struct {
 	conn *pgxpool.Conn
 	next *pgx.Batch
 }
 
-var _ db.DBTX = (*pipeline)(nil)
-
-// transact runs fn in a transaction, and commits when fn returns nil and what it queued works.
-func transact(ctx context.Context, pool *pgxpool.Pool, fn func(*pipeline) error) error {
+// Transact runs fn in a transaction, and commits when fn returns nil and what it queued works.
+func Transact(ctx context.Context, pool *pgxpool.Pool, fn func(*Pipeline) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release() // hangs up when the transaction is still open
-	p := &pipeline{conn: conn, next: &pgx.Batch{}}
+	p := &Pipeline{conn: conn, next: &pgx.Batch{}}
 	p.next.Queue("BEGIN")
 	if err = fn(p); err == nil {
 		p.next.Queue("COMMIT")
-		err = p.send(ctx)
+		err = p.Send(ctx)
 	}
 	if open := conn.Conn().PgConn().TxStatus() != 'I'; err != nil && open && !conn.Conn().IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -43,8 +40,8 @@ func transact(ctx context.Context, pool *pgxpool.Pool, fn func(*pipeline) error)
 	return err
 }
 
-// send has the server do all that is queued.
-func (p *pipeline) send(ctx context.Context) error {
+// Send has the server do all that is queued.
+func (p *Pipeline) Send(ctx context.Context) error {
 	if p.next.Len() == 0 {
 		return nil
 	}
@@ -54,13 +51,13 @@ func (p *pipeline) send(ctx context.Context) error {
 }
 
 // Exec queues a statement.
-func (p *pipeline) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+func (p *Pipeline) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	p.next.Queue(sql, args...)
 	return pgconn.CommandTag{}, nil
 }
 
-// collect queues a question; each row is given to what the result is called with, during the next send.
-func (p *pipeline) collect(sql string, args ...any) func(each func(pgx.Rows) error) {
+// Collect queues a question; each row is given to what the result is called with, during the next Send.
+func (p *Pipeline) Collect(sql string, args ...any) func(each func(pgx.Rows) error) {
 	question := p.next.Queue(sql, args...)
 	return func(each func(pgx.Rows) error) {
 		question.Query(func(rows pgx.Rows) error {
@@ -74,13 +71,23 @@ func (p *pipeline) collect(sql string, args ...any) func(each func(pgx.Rows) err
 	}
 }
 
+// Expect queues a statement that has to change so many rows; otherwise Send fails with err.
+func (p *Pipeline) Expect(rows int64, err error, sql string, args ...any) {
+	p.next.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != rows {
+			return err
+		}
+		return nil
+	})
+}
+
 var errQueued = errors.New("a pipeline answers no questions at once: collect them")
 
-// Query is there for db.DBTX alone.
-func (p *pipeline) Query(context.Context, string, ...any) (pgx.Rows, error) { return nil, errQueued }
+// Query is there for sqlc's DBTX alone.
+func (p *Pipeline) Query(context.Context, string, ...any) (pgx.Rows, error) { return nil, errQueued }
 
-// QueryRow is there for db.DBTX alone.
-func (p *pipeline) QueryRow(context.Context, string, ...any) pgx.Row { return noRow{} }
+// QueryRow is there for sqlc's DBTX alone.
+func (p *Pipeline) QueryRow(context.Context, string, ...any) pgx.Row { return noRow{} }
 
 type noRow struct{}
 

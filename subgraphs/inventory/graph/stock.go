@@ -87,6 +87,10 @@ func (*movement) OrderID(_ context.Context, m *inventory.Movement) (*string, err
 	return unlessEmpty(m.OrderID), nil
 }
 
+func (*movement) FlashSaleID(_ context.Context, m *inventory.Movement) (*string, error) {
+	return unlessEmpty(m.PoolID), nil
+}
+
 func (*movement) Reason(_ context.Context, m *inventory.Movement) (*string, error) {
 	return unlessEmpty(m.Reason), nil
 }

@@ -173,7 +173,7 @@ func movement(r db.Ledger) inventory.Movement {
 	return inventory.Movement{
 		VariantID: r.VariantID, Seq: r.Seq, At: r.At, Kind: inventory.Kind(r.Kind), Quantity: int(r.Quantity),
 		WarehouseID: r.WarehouseID, OnHandAfter: int(r.OnHandAfter), HeldAfter: int(r.HeldAfter),
-		ReservationID: text(r.ReservationID), OrderID: text(r.OrderID), Reason: text(r.Reason), IdempotencyKey: text(r.IdempotencyKey),
+		ReservationID: text(r.ReservationID), OrderID: text(r.OrderID), PoolID: text(r.PoolID), Reason: text(r.Reason), IdempotencyKey: text(r.IdempotencyKey),
 	}
 }
 
