@@ -59,7 +59,7 @@ func Orders(pool *pgxpool.Pool, js jetstream.JetStream, s *postgres.Store, log *
 	consumer := outbox.Consumer{Name: "cart-orders", Subjects: []string{events.SubjectOrderChanged}}
 	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
 		o, err := outbox.Decode[events.OrderChanged](e)
-		if err != nil || o.Status != "PLACED" {
+		if err != nil || o.Status != "PLACED" || o.CartID == "" {
 			return err
 		}
 		units := map[string]int{}

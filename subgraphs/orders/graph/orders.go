@@ -67,3 +67,10 @@ func unlessEmpty(s string) *string {
 	}
 	return &s
 }
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
