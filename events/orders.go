@@ -1,12 +1,19 @@
 package events
 
 import (
+	"strings"
+
 	"github.com/souk-shop/souk/internal/call"
 	"github.com/souk-shop/souk/internal/money"
 )
 
-// SubjectOrderChanged is where OrderChanged is told.
-const SubjectOrderChanged = "souk.event.orders.order_changed"
+// SubjectOrderChanged is where OrderChanged is told, whatever the order became.
+const SubjectOrderChanged = "souk.event.orders.order_changed.*"
+
+// OrderBecame is where OrderChanged is told of orders in a status, so that who cares for the placed need not hear of all others.
+func OrderBecame(status string) string {
+	return "souk.event.orders.order_changed." + strings.ToLower(status)
+}
 
 // OrderChanged is an order as it is at a version. It is told when the order is created and after every change.
 type OrderChanged struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/souk-shop/souk/schema"
 )
@@ -29,7 +30,7 @@ func TestOperationsFitTheSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doc, errs := gqlparser.LoadQuery(graph, string(text))
+		doc, errs := gqlparser.LoadQueryWithRules(graph, string(text), rules.NewDefaultRules())
 		if errs != nil {
 			t.Errorf("%s: %v", file, errs)
 			return nil
@@ -53,7 +54,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range all {
-		doc, errs := gqlparser.LoadQuery(graph, e.Query)
+		doc, errs := gqlparser.LoadQueryWithRules(graph, e.Query, rules.NewDefaultRules())
 		if errs != nil {
 			t.Errorf("%s: %v", e.Name, errs)
 			continue

@@ -75,7 +75,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	}
 	g.engine, err = engine.New(ctx, engine.Config{
 		SupergraphSDL: c.SupergraphSDL, URLs: c.URLs, Transport: subgraphs,
-		Limits: c.Limits, Metrics: c.Metrics, Development: c.Development,
+		Limits: c.Limits, Metrics: c.Metrics, Development: c.Development, Log: c.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -19,7 +19,7 @@ type benchCommand struct {
 	Only     []string `help:"Measure these alone: ${enum}." enum:"start,memory,product,results,cart,checkout,catalogue,search,disk" placeholder:"NAME"`
 	Seconds  int      `help:"How long each load lasts, 1 to 60." default:"5"`
 	Phones   string   `help:"Import this feed of products before the load, and measure the memory after it." type:"existingfile" placeholder:"FILE"`
-	Mapping  string   `help:"What the fields of that feed mean." type:"existingfile" placeholder:"FILE"`
+	Mapping  string   `help:"What the fields of that feed mean." type:"path" default:"demo/mappings/phones.yml"`
 	Profiles string   `help:"Keep a CPU profile of the shop under each load in this folder." type:"path" placeholder:"DIR"`
 }
 

@@ -20,6 +20,9 @@ func (b *bench) load(ctx context.Context, s *childShop, goods *onOffer) error {
 	}
 	b.report.Goods = fmt.Sprintf("%d products on offer", total)
 	callers := &shopping{onOffer: goods, client: client, size: 8 << 10}
+	if err := callers.registerBuyers(ctx); err != nil {
+		return err
+	}
 	for _, m := range []struct {
 		measure, what string
 		prepare       func(context.Context) (oneCall, error)

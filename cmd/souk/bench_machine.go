@@ -20,8 +20,8 @@ type benchMachine struct {
 	RAMMB  int    `json:"ramMB"`
 	System string `json:"system"`
 	Go     string `json:"go"`
-	Load   string `json:"loadAverage"` // of the last minute, before anything was measured
-	Fsync  string `json:"fsync"`       // as PostgreSQL answers; the other engines always do
+	Load   string `json:"loadAverage"`     // of the last minute, before anything was measured
+	Fsync  string `json:"fsync,omitempty"` // as PostgreSQL answers; the other engines always do
 }
 
 func thisMachine() benchMachine {

@@ -146,11 +146,8 @@ func importFeed(ctx context.Context, base, feed, mapping string, progress io.Wri
 	if err != nil {
 		return err
 	}
-	args := []string{"import", "products", feed, "--url", base + "/graphql", "--email", "seller@souk.test", "--password", benchPassword}
-	if mapping != "" {
-		args = append(args, "--mapping", mapping)
-	}
-	cmd := exec.CommandContext(ctx, self, args...)
+	cmd := exec.CommandContext(ctx, self, "import", "products", feed, "--mapping", mapping,
+		"--url", base+"/graphql", "--email", "seller@souk.test", "--password", benchPassword)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = longestStop
 	cmd.Env = withoutSettings(os.Environ())

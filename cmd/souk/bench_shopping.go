@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 	"unicode"
@@ -24,25 +25,26 @@ type oneCall func(ctx context.Context, caller, n int) error
 type shopping struct {
 	*onOffer
 	client *loadClient
-	size   int // of a product page, in bytes
+	buyers []benchBuyer // one a caller
+	size   int          // of a product page, in bytes
 }
 
-// productPages reads full product pages, each caller another.
+// productPages reads full product pages. Each caller is signed in, or the gateway would ask once for several of them.
 func (s *shopping) productPages(ctx context.Context) (oneCall, error) {
 	query := frontends.Operation("web/ProductPage")
-	page := func(ctx context.Context, n int, proof string) ([]byte, error) {
-		return s.client.ask(ctx, "", query, map[string]any{"slug": s.slugs[n%len(s.slugs)], "pincode": s.pincode, "country": s.country}, proof)
+	page := func(ctx context.Context, caller, n int, proof string) ([]byte, error) {
+		return s.client.ask(ctx, s.buyers[caller].token, query, map[string]any{"slug": s.slugs[n%len(s.slugs)], "pincode": s.pincode, "country": s.country}, proof)
 	}
 	s.size = 0
 	for n := range s.slugs {
-		answer, err := page(ctx, n, `"earliest":"`)
+		answer, err := page(ctx, 0, n, `"earliest":"`)
 		if err != nil {
 			return nil, fmt.Errorf("%s, delivered to %s: %w", s.slugs[n], s.pincode, err)
 		}
 		s.size += len(answer) / len(s.slugs)
 	}
-	return func(ctx context.Context, caller, n int) error {
-		_, err := page(ctx, caller*7+n, `"reviews":{`) // apart, or the gateway would ask once for several
+	return func(ctx context.Context, caller, _ int) error {
+		_, err := page(ctx, caller, rand.IntN(len(s.slugs)), `"reviews":{`)
 		return err
 	}, nil
 }
@@ -126,18 +128,18 @@ func (s *shopping) addsToCart(ctx context.Context) (oneCall, error) {
 // A benchBuyer has all that a checkout needs but a cart.
 type benchBuyer struct{ token, address, method string }
 
-// buyers registers one for each caller.
-func (s *shopping) buyers(ctx context.Context) ([]benchBuyer, error) {
-	all := make([]benchBuyer, benchCallers)
+// registerBuyers makes one for each caller.
+func (s *shopping) registerBuyers(ctx context.Context) error {
+	s.buyers = make([]benchBuyer, benchCallers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
-	for i := range all {
+	for i := range s.buyers {
 		g.Go(func() (err error) {
-			all[i], err = s.register(ctx)
+			s.buyers[i], err = s.register(ctx)
 			return err
 		})
 	}
-	return all, g.Wait()
+	return g.Wait()
 }
 
 func (s *shopping) register(ctx context.Context) (b benchBuyer, err error) {
@@ -168,13 +170,9 @@ func (s *shopping) register(ctx context.Context) (b benchBuyer, err error) {
 }
 
 // checkouts buys: a fresh cart with one unit, then the till, until the order is PLACED.
-func (s *shopping) checkouts(ctx context.Context) (oneCall, error) {
-	buyers, err := s.buyers(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (s *shopping) checkouts(context.Context) (oneCall, error) {
 	return func(ctx context.Context, caller, n int) error {
-		return s.buy(ctx, buyers[caller], s.variants[(caller*11+n)%len(s.variants)])
+		return s.buy(ctx, s.buyers[caller], s.variants[(caller*11+n)%len(s.variants)])
 	}, nil
 }
 

@@ -140,3 +140,22 @@ func TestMemoryOfThisProcess(t *testing.T) {
 		t.Error("process 0 has memory")
 	}
 }
+
+func TestReadyLine(t *testing.T) {
+	t.Parallel()
+	base, ok := readyAt("souk is ready: playground http://127.0.0.1:4000/  graph http://127.0.0.1:4000/graphql  data tmp/dev")
+	if !ok || base != "http://127.0.0.1:4000" {
+		t.Errorf("%q %v", base, ok)
+	}
+	if _, ok := readyAt("souk: nothing is ready at http://127.0.0.1:4000/graphql"); ok {
+		t.Error("any line will do")
+	}
+}
+
+func TestTheShopMeasuredIsNobodysOwn(t *testing.T) {
+	t.Parallel()
+	got := withoutSettings([]string{"PATH=/bin", "SOUK_POSTGRES_URL=postgres://production", "SOUK_LOG_LEVEL=debug", "OTEL_EXPORTER_OTLP_ENDPOINT=http://x", "HOME=/"})
+	if strings.Join(got, " ") != "PATH=/bin HOME=/" {
+		t.Errorf("%v", got)
+	}
+}

@@ -28,7 +28,7 @@ var settings = []setting{
 	{name: "SOUK_BLOB_URL", secret: true, help: "pictures and feeds: file:///folder?… or s3://key:secret@host/bucket?…"},
 	{name: "SOUK_PASSPORT_KEY", secret: true, help: "what gateway and subgraphs sign with, 32 characters or more"},
 	{name: "SOUK_JWKS_URL", otherwise: "http://accounts:4000/.well-known/jwks.json", help: "public keys of access tokens"},
-	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider; fake is the only one so far"},
+	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider: fake, or fake:FILE for one whose books outlive the process"},
 	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
 	{name: "SOUK_COURIER", otherwise: "fake", help: "courier; fake is the only one so far"},
 	{name: "SOUK_ORDER_EXPIRY", otherwise: "15m", help: "how long an order waits for its payment"},

@@ -8,11 +8,10 @@ import (
 )
 
 // whoCanSignIn is what the playground says beside its examples.
-const whoCanSignIn = `Sign in with the password open-sesame-souk as
-customer@souk.test, who buys,
-seller@souk.test, who sells (PROFESSIONAL),
-staff@souk.test, who ships.
-Then press "Use it for what follows" below the answer.`
+const whoCanSignIn = `customer@souk.test buys
+seller@souk.test sells (PROFESSIONAL)
+staff@souk.test ships
+Password of all: open-sesame-souk`
 
 // examples are the operations of the frontends with the ids of this shop's demo goods in them.
 func (e *env) examples() []playground.Example {

@@ -131,7 +131,11 @@ func (s *seeding) pictures(ctx context.Context) error {
 func (s *seeding) stock(ctx context.Context) error {
 	var changes []stockChange
 	for _, p := range s.Products {
-		never, err := s.neverStocked(ctx, p)
+		ids := make([]string, len(p.Variants))
+		for n, v := range p.Variants {
+			ids[n] = s.id("variant:" + v.SKU)
+		}
+		never, err := neverStocked(ctx, s.who(seller), ids)
 		if err != nil {
 			return err
 		}
@@ -146,25 +150,6 @@ func (s *seeding) stock(ctx context.Context) error {
 	return each(ctx, slices.Collect(slices.Chunk(changes, mostStockChanges)), func(ctx context.Context, lot []stockChange) error {
 		return adjustStock(ctx, s.who(seller), "demo", lot)
 	})
-}
-
-func (s *seeding) neverStocked(ctx context.Context, p demo.Product) (never []string, err error) {
-	var ids []string
-	for _, v := range p.Variants {
-		ids = append(ids, s.id("variant:"+v.SKU))
-	}
-	answer, err := shop.Do[struct {
-		Nodes []struct {
-			ID    string
-			Stock struct{ Seq int }
-		}
-	}](ctx, s.who(seller), frontends.Operation("seller/VariantStock"), values{"ids": ids})
-	for _, v := range answer.Nodes {
-		if v.Stock.Seq == 0 {
-			never = append(never, v.ID)
-		}
-	}
-	return never, err
 }
 
 // findable waits until buyers find what was saved.

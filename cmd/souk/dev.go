@@ -194,6 +194,7 @@ func (e *engines) environment(getenv func(string) string, base, dir string) func
 		"SOUK_TYPESENSE_KEY": e.searchKey,
 		"SOUK_NATS_URL":      e.nats.URL(),
 		"SOUK_BLOB_URL":      files.String(),
+		"SOUK_PSP":           "fake:" + filepath.Join(dir, "psp.jsonl"),
 	}
 	secrets := map[string]string{
 		"SOUK_PASSPORT_KEY":       rand.Text() + rand.Text(),

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 
 	"go.opentelemetry.io/otel"
@@ -27,6 +30,9 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		config.JWKS = accounts + "/.well-known/jwks.json"
 	case e.supergraphFile != "":
 		config.JWKS = e.getenv("SOUK_JWKS_URL") // another supergraph has no accounts of ours to ask
+	}
+	if err := e.doors(&config); err != nil {
+		return nil, err
 	}
 	if e.dev {
 		if err := e.develop(ctx, &config); err != nil {
@@ -64,6 +70,22 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 	return graphs, health
 }
 
+// doors opens the gateway to payments for who does not speak GraphQL: the provider with its webhooks, which are signed, and the
+// buyer who has to confirm a payment on the pages of the fake one.
+func (e *env) doors(c *gateway.Config) error {
+	payments := or(e.of("payments", "URL"), e.urls["payments"])
+	if payments == "" || e.supergraphFile != "" {
+		return nil
+	}
+	at, err := url.Parse(payments)
+	if err != nil {
+		return fmt.Errorf("SOUK_PAYMENTS_URL: %w", err)
+	}
+	to := httputil.NewSingleHostReverseProxy(at)
+	c.Routes = map[string]http.Handler{"POST /webhooks/": to, "/psp/fake/": to}
+	return nil
+}
+
 // develop adds what is there in souk dev alone: the playground, and files out of a folder.
 func (e *env) develop(ctx context.Context, c *gateway.Config) error {
 	c.Examples, c.Notice = e.examples, e.notice
@@ -72,7 +94,7 @@ func (e *env) develop(ctx context.Context, c *gateway.Config) error {
 		return err
 	}
 	if folder, ok := blobs.(http.Handler); ok {
-		c.Routes = map[string]http.Handler{"/blobs/": folder}
+		c.Routes["/blobs/"] = folder
 	}
 	return nil
 }

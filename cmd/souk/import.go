@@ -45,7 +45,9 @@ func (c importProducts) Run(ctx context.Context, p *process) error {
 		return fmt.Errorf("sign in: %w", err)
 	}
 	i := &productImport{importProducts: c, seller: seller, show: newProgress(p.stderr)}
-	if err := i.run(ctx); err != nil {
+	if err := i.run(ctx); ctx.Err() != nil {
+		return errors.New("stopped before the end; run it again for the rest")
+	} else if err != nil {
 		return err
 	}
 	for _, r := range i.refused {

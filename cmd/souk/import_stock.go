@@ -128,49 +128,113 @@ type stockChange struct {
 
 const (
 	mostStockChanges = 250 // in one mutation
-	stockAtOnce      = 4
+	stockAtOnce      = 4   // mutations
 )
 
 // stock takes units in of every variant that never had any. A variant that is sold out stays so: importing again must not restock it.
 func (i *productImport) stock(ctx context.Context, offers []offer) error {
-	offers = slices.DeleteFunc(offers, func(o offer) bool { return o.stocked })
-	if len(offers) == 0 || i.Stock == 0 {
+	if i.Stock == 0 || !slices.ContainsFunc(offers, func(o offer) bool { return !o.stocked }) {
 		return nil
 	}
-	slices.SortFunc(offers, func(a, b offer) int { return cmp.Compare(a.sku, b.sku) }) // the same lots every time
+	slices.SortFunc(offers, func(a, b offer) int { return cmp.Compare(a.sku, b.sku) })
 	warehouses, err := i.warehouses(ctx)
 	if err != nil {
 		return err
 	}
 	bar := i.show.start("stocking", len(offers))
-	done := atomic.Int64{}
+	var done, taken atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(stockAtOnce)
 	for lot := range slices.Chunk(offers, max(1, mostStockChanges/len(warehouses))) {
 		g.Go(func() error {
-			var changes []stockChange
-			for _, o := range lot {
-				for n, w := range warehouses {
-					if delta := share(i.Stock, len(warehouses), n); delta > 0 {
-						changes = append(changes, stockChange{o.id, w, delta})
-					}
-				}
-			}
-			for part := range slices.Chunk(changes, mostStockChanges) {
-				if err := adjustStock(ctx, i.seller, "import", part); err != nil {
-					return err
-				}
-			}
+			n, err := i.stockLot(ctx, lot, warehouses)
+			taken.Add(int64(n))
 			bar.set(int(done.Add(int64(len(lot)))))
-			return nil
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("stock: %w", err)
 	}
-	i.units = len(offers) * i.Stock
+	i.units = int(taken.Load()) * i.Stock
 	bar.done()
 	return nil
+}
+
+// stockLot takes units of a lot in, and returns of how many variants.
+//
+// Lots depend on the feed alone, and the key of a lot on what is in it. So of two imports of one feed at once, or of one that goes
+// on where another was killed, one takes a lot in, whole; who looks at all of it at once never sees it half done. A lot that has
+// stock in part was mixed before, and its other variants go one by one, each under a key of its own.
+func (i *productImport) stockLot(ctx context.Context, lot []offer, warehouses []string) (taken int, err error) {
+	if !slices.ContainsFunc(lot, func(o offer) bool { return !o.stocked }) {
+		return 0, nil
+	}
+	ids := make([]string, len(lot))
+	for n, o := range lot {
+		ids[n] = o.id
+	}
+	never, err := neverStocked(ctx, i.seller, ids)
+	if err != nil {
+		return 0, err
+	}
+	parts := map[string][]string{"lot": never}
+	if len(never) < len(lot) {
+		clear(parts)
+		for _, id := range never {
+			parts[id] = []string{id}
+		}
+	}
+	for _, part := range parts {
+		var changes []stockChange
+		for _, id := range part {
+			for n, w := range warehouses {
+				if delta := share(i.Stock, len(warehouses), n); delta > 0 {
+					changes = append(changes, stockChange{id, w, delta})
+				}
+			}
+		}
+		for some := range slices.Chunk(changes, mostStockChanges) {
+			if err := adjustStock(ctx, i.seller, "import", some); err != nil {
+				return taken, err
+			}
+		}
+		taken += len(part)
+	}
+	return taken, nil
+}
+
+// neverStocked returns those variants that never had any stock, in their order, all seen at one moment.
+func neverStocked(ctx context.Context, c *shop.Client, variantIDs []string) (never []string, err error) {
+	answer, err := shop.Do[struct {
+		Nodes []struct {
+			ID    string
+			Stock struct{ Seq int }
+		}
+	}](ctx, c, frontends.Operation("seller/VariantStock"), map[string]any{"ids": variantIDs})
+	for _, v := range answer.Nodes {
+		if v.Stock.Seq == 0 {
+			never = append(never, v.ID)
+		}
+	}
+	return never, err
+}
+
+// adjustStock moves units under a key made of what is moved: the same lot moves once, however often it is sent.
+func adjustStock(ctx context.Context, c *shop.Client, reason string, changes []stockChange) error {
+	text, err := json.Marshal(changes)
+	if err != nil {
+		return err
+	}
+	answer, err := shop.Do[struct {
+		StockAdjust struct{ UserErrors shop.UserErrors }
+	}](ctx, c, frontends.Operation("seller/StockTakeIn"), map[string]any{"input": map[string]any{
+		"changes": changes, "reason": reason, "idempotencyKey": fmt.Sprintf("%s-%x", reason, sha256.Sum256(text)),
+	}})
+	if err != nil {
+		return err
+	}
+	return answer.StockAdjust.UserErrors.Err()
 }
 
 // share splits units over places as evenly as they go.
@@ -202,21 +266,4 @@ func (i *productImport) warehouses(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("there is no warehouse %s; there are %s", i.Warehouse, codes)
 	}
 	return ids, nil
-}
-
-// adjustStock moves units under a key made of what is moved: the same lot moves once, however often it is sent.
-func adjustStock(ctx context.Context, c *shop.Client, reason string, changes []stockChange) error {
-	text, err := json.Marshal(changes)
-	if err != nil {
-		return err
-	}
-	answer, err := shop.Do[struct {
-		StockAdjust struct{ UserErrors shop.UserErrors }
-	}](ctx, c, frontends.Operation("seller/StockTakeIn"), map[string]any{"input": map[string]any{
-		"changes": changes, "reason": reason, "idempotencyKey": fmt.Sprintf("%s-%x", reason, sha256.Sum256(text)),
-	}})
-	if err != nil {
-		return err
-	}
-	return answer.StockAdjust.UserErrors.Err()
 }

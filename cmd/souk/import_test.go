@@ -27,6 +27,7 @@ type fakeMarket struct {
 	failure string // of the whole feed
 	refuses string // the SKU of another seller's goods
 	stocked bool   // everything had stock before
+	half    string // the one SKU that had stock before
 
 	mu      sync.Mutex
 	sent    []feeds.Product
@@ -99,6 +100,16 @@ func (m *fakeMarket) answer(t *testing.T, operation string, variables map[string
 		return `{"products":{"nodes":[` + strings.Join(m.found(), ",") + `],"pageInfo":{"hasNextPage":false}}}`
 	case "Warehouses":
 		return `{"warehouses":[{"id":"wh_1","code":"ONE"},{"id":"wh_2","code":"TWO"}]}`
+	case "VariantStock":
+		var nodes []string
+		for _, id := range variables["ids"].([]any) {
+			seq := 0
+			if m.stocked || id == "var_"+m.half {
+				seq = 1
+			}
+			nodes = append(nodes, fmt.Sprintf(`{"id":%q,"stock":{"seq":%d}}`, id, seq))
+		}
+		return `{"nodes":[` + strings.Join(nodes, ",") + `]}`
 	case "StockTakeIn":
 		input, err := json.Marshal(variables["input"].(map[string]any)["changes"])
 		if err != nil {
@@ -116,7 +127,7 @@ func (m *fakeMarket) found() (nodes []string) {
 	for _, p := range m.sent {
 		if sku := p.Variants[0].SKU; sku != m.refuses {
 			seq := 0
-			if m.stocked {
+			if m.stocked || sku == m.half {
 				seq = 1
 			}
 			nodes = append(nodes, fmt.Sprintf(`{"id":"prod_%s","externalId":%q,"createdAt":"2026-01-02T00:00:01Z","updatedAt":"2026-01-02T00:00:01Z","variants":{"nodes":[{"id":"var_%s","sku":%q,"stock":{"seq":%d}}]}}`,
@@ -163,6 +174,11 @@ func TestImport(t *testing.T) {
 		"what had stock gets none": {
 			market: func(m *fakeMarket) { m.stocked = true }, feed: line("a"), sent: 1,
 			stdout: "1 rows: 1 products (1 new, 0 changed, 0 as they were), 0 units stocked, 0 refused",
+		},
+		"what had none goes in alone where others had some": {
+			market: func(m *fakeMarket) { m.half = "a-1" }, feed: line("a") + "\n" + line("b"), args: []string{"--stock", "1"}, sent: 2,
+			stdout:  "2 rows: 2 products (2 new, 0 changed, 0 as they were), 1 units stocked, 0 refused",
+			adjusts: []string{`[{"delta":1,"variantId":"var_b-1","warehouseId":"wh_1"}]`},
 		},
 		"only looking": {feed: line("a"), args: []string{"--dry-run"}, sent: 1, stdout: "1 rows: 1 products would be in, 0 refused"},
 		"a feed that the shop does not take": {

@@ -44,7 +44,12 @@ func startLogistics(ctx context.Context, e *env) (*service, error) {
 		work: []func(context.Context) error{
 			outbox.Relay(pool, js, e.log),
 			nats.Warehouses(pool, js, e.log),
-			func(ctx context.Context) error { return courier.Deliver(ctx, reports(l)) },
+			func(ctx context.Context) error {
+				if _, err := l.Announce(ctx); err != nil {
+					e.log.Warn("parcels under way stay unannounced", "error", err)
+				}
+				return courier.Deliver(ctx, reports(l))
+			},
 		},
 	}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
@@ -185,4 +186,34 @@ func (s *testShop) kept(payment string) int {
 		}
 	}
 	return 0
+}
+
+// What was sold, stocked and bought is there after a stop and a start on the same folder, and an order that waited meanwhile ends.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	dir, env := t.TempDir(), map[string]string{"SOUK_ORDER_EXPIRY": "3s"}
+	getenv := func(name string) string { return env[name] }
+	log := slog.New(slog.DiscardHandler)
+	s := &testShop{t: t, breakers: map[string]*breaker{}}
+	stop := s.start(dir, getenv, log)
+	s.seller, s.staff = s.signIn("seller@souk.test"), s.signIn("staff@souk.test")
+	s.stockUp()
+	lamp := s.sell("Lasting Lamp", "19.90", 1, 5)
+	ann := s.buyer()
+	placed := text(ann.buy(lamp.variants[0], 1, "4242").at("checkoutComplete.result.order.id"))
+	waiting := s.pending(ann, lamp.variants[0], "0044")
+	stop()
+
+	s.start(dir, getenv, log)
+	ann.base = s.base
+	ann.until(orderOf, vars{"id": placed}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "CAPTURED" })
+	ann.until(orderOf, vars{"id": waiting}, func(a answer) bool {
+		return text(a.at("order.cancelReason")) == "PAYMENT_TIMEOUT" && text(a.at("order.paymentStatus")) == "TIMED_OUT"
+	})
+	s.guest().until(`query { products(query: "lasting lamp") { nodes { id inStock } } }`, nil, func(a answer) bool {
+		return text(a.at("products.nodes.0.id")) == lamp.id && a.at("products.nodes.0.inStock") == true
+	})
+	if n := s.available(lamp.variants[0]); n != 4 {
+		t.Errorf("%d left of 5, one of them sold", n)
+	}
 }

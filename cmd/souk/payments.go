@@ -55,9 +55,10 @@ func (e *env) fakeProvider() (*fake.Provider, error) {
 	if secret == "" {
 		secret = rand.Text() // the fake signs in this process, where the webhooks are checked too
 	}
-	at := or(e.of("payments", "URL"), e.urls["payments"])
+	// The buyer comes through the gateway, where there is one.
+	public := or(or(e.of("gateway", "URL"), e.urls["gateway"]), e.urls["payments"])
 	provider, err := fake.New(fake.Config{
-		Secret: []byte(secret), File: file, PublicURL: at + "/psp/fake", WebhookURL: e.urls["payments"] + "/webhooks/" + fake.Name,
+		Secret: []byte(secret), File: file, PublicURL: public + "/psp/fake", WebhookURL: e.urls["payments"] + "/webhooks/" + fake.Name,
 		Clock: e.clock, Log: e.log,
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -49,15 +50,24 @@ func openShop(t *testing.T, environment map[string]string) *testShop {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.start(t.TempDir(), getenv, log)
+	s.seller, s.staff = s.signIn("seller@souk.test"), s.signIn("staff@souk.test")
+	s.stockUp()
+	return s
+}
+
+// start runs the shop on a folder until the test ends, or until the function returned is called.
+func (s *testShop) start(dir string, getenv func(string) string, log *slog.Logger) (stop func()) {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, ready := make(chan error, 1), make(chan string, 1)
-	dev := devCommand{Addr: "127.0.0.1:0", Data: t.TempDir(), listen: func(part string) (net.Listener, error) {
+	dev := devCommand{Addr: "127.0.0.1:0", Data: dir, listen: func(part string) (net.Listener, error) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		s.breakers[part] = &breaker{Listener: l, conns: map[net.Conn]bool{}}
 		return s.breakers[part], err
 	}}
 	go func() {
-		ended <- dev.run(ctx, &process{getenv: getenv, stdout: io.Discard, stderr: t.Output(), log: log}, func(ctx context.Context, e *env, base string) error {
+		ended <- dev.run(ctx, &process{getenv: getenv, stdout: io.Discard, stderr: s.t.Output(), log: log}, func(ctx context.Context, e *env, base string) error {
 			if err := people(ctx, e); err != nil {
 				return err
 			}
@@ -65,21 +75,20 @@ func openShop(t *testing.T, environment map[string]string) *testShop {
 			return nil
 		})
 	}()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("the shop ended with %v", err)
+			s.t.Errorf("the shop ended with %v", err)
 		}
 	})
+	s.t.Cleanup(stop)
 	select {
 	case s.base = <-ready:
 	case err := <-ended:
-		ended <- err
-		t.Fatalf("the shop did not start: %v", err)
+		ended <- nil
+		s.t.Fatalf("the shop did not start: %v", err)
 	}
-	s.seller, s.staff = s.signIn("seller@souk.test"), s.signIn("staff@souk.test")
-	s.stockUp()
-	return s
+	return stop
 }
 
 // people are there before the shop opens: nobody becomes staff through the graph.

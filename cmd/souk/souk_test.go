@@ -18,6 +18,7 @@ func TestShop(t *testing.T) {
 		"a story from search to review":          story,
 		"a payment is captured once placed":      capturedOncePlaced,
 		"a decline gives the stock back":         declineGivesBack,
+		"a buyer confirms on the bank's page":    actionTaken,
 		"the same key buys once":                 sameKeyBuysOnce,
 		"the last piece is sold once":            lastPiece,
 		"products page through exactly once":     pagesThrough,
@@ -166,6 +167,26 @@ func declineGivesBack(t *testing.T, s *testShop) {
 	if n := s.available(lamp.variants[0]); n != 5 {
 		t.Errorf("%d left", n)
 	}
+}
+
+// actionTaken follows the redirect to the bank's page, which is reached through the shop's own address, and confirms.
+func actionTaken(t *testing.T, s *testShop) {
+	lamp := s.sell("Golden Lamp", "199.00", 1, 1)
+	ann := s.buyer()
+	got := ann.buy(lamp.variants[0], 1, "3220")
+	page := text(got.at("checkoutComplete.result.redirectUrl"))
+	if !strings.HasPrefix(page, s.base+"/") {
+		t.Fatalf("%v", got.data)
+	}
+	res, err := http.Post(page+"/confirm", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	order := text(got.at("checkoutComplete.result.order.id"))
+	ann.until(orderOf, vars{"id": order}, func(a answer) bool {
+		return text(a.at("order.status")) == "PLACED" && text(a.at("order.paymentStatus")) == "CAPTURED"
+	})
 }
 
 func sameKeyBuysOnce(t *testing.T, s *testShop) {

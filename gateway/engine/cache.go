@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
 	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -36,11 +37,12 @@ type cache[V interface{ bytes() int }] struct {
 	entries      *lru.Cache[digest, V]
 	held         atomic.Int64 // bytes
 	working      singleflight.Group
+	log          *slog.Logger
 	hits, misses prometheus.Counter
 }
 
-func newCache[V interface{ bytes() int }](size int, lookups *prometheus.CounterVec, name string) (*cache[V], error) {
-	c := &cache[V]{hits: lookups.WithLabelValues(name, "hit"), misses: lookups.WithLabelValues(name, "miss")}
+func newCache[V interface{ bytes() int }](size int, lookups *prometheus.CounterVec, log *slog.Logger, name string) (*cache[V], error) {
+	c := &cache[V]{log: log, hits: lookups.WithLabelValues(name, "hit"), misses: lookups.WithLabelValues(name, "miss")}
 	var err error
 	c.entries, err = lru.NewWithEvict(size, func(_ digest, v V) { c.held.Add(-int64(v.bytes())) })
 	return c, err
@@ -68,7 +70,7 @@ func (c *cache[V]) get(ctx context.Context, key digest, work func() (V, error)) 
 		if v, ok := c.entries.Get(key); ok {
 			return v, nil
 		}
-		v, err := contained(work)
+		v, err := contained(c.log, work)
 		if err == nil {
 			c.add(key, v)
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func newWords(t *testing.T, size int) *cache[word] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCache[word](size, m.lookups, "words")
+	c, err := newCache[word](size, m.lookups, slog.New(slog.DiscardHandler), "words")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,15 +39,15 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	}
 	doc, report := astparser.ParseGraphqlDocumentString(src.text)
 	if report.HasErrors() {
-		return nil, fromReport(report, CodeParse)
+		return nil, fromReport(e.log, report, CodeParse)
 	}
 	doc.Input.Variables = conditions.variables
 	normalise(&doc, e.client, src.name, &report)
 	if report.HasErrors() {
-		return nil, fromReport(report, CodeValidation)
+		return nil, fromReport(e.log, report, CodeValidation)
 	}
 	if astvalidation.DefaultOperationValidator().Validate(&doc, e.client, &report); report.HasErrors() {
-		return nil, fromReport(report, CodeValidation)
+		return nil, fromReport(e.log, report, CodeValidation)
 	}
 	dropDirectives(&doc)
 	d := &document{source: src}
@@ -55,15 +55,15 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 		return nil, err
 	}
 	if d.templates = lift(&doc, e.client, &report); report.HasErrors() {
-		return nil, fromReport(report, CodeInput)
+		return nil, fromReport(e.log, report, CodeInput)
 	}
 	doc.Input.Variables = []byte("{}")
 	if astnormalization.NewVariablesNormalizer().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
-		return nil, fromReport(report, CodeInput)
+		return nil, fromReport(e.log, report, CodeInput)
 	}
 	literals := doc.Input.Variables
 	if d.names = astnormalization.NewVariablesMapper().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
-		return nil, fromReport(report, CodeValidation)
+		return nil, fromReport(e.log, report, CodeValidation)
 	}
 	doc.Input.Variables = nil
 	if err := d.readLiterals(literals); err != nil {

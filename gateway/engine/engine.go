@@ -7,6 +7,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"time"
@@ -31,6 +32,7 @@ type Config struct {
 	Concurrency   int                   // operations executed at once; 0 means 1,024
 	Metrics       prometheus.Registerer // nil means none
 	Development   bool                  // answer introspection
+	Log           *slog.Logger          // nil means slog.Default()
 }
 
 // Engine answers operations over one supergraph. It is safe for concurrent use.
@@ -46,6 +48,7 @@ type Engine struct {
 	flights    flights
 	upstream   *http.Client
 	introspect bool
+	log        *slog.Logger
 }
 
 // New reads the supergraph and returns an engine that lives until ctx ends.
@@ -55,7 +58,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport)}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}
@@ -63,10 +66,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.sources, err = newCache[*source](c.Documents, m.lookups, "sources"); err != nil {
+	if e.sources, err = newCache[*source](c.Documents, m.lookups, c.Log, "sources"); err != nil {
 		return nil, err
 	}
-	if e.documents, err = newCache[*document](c.Documents, m.lookups, "documents"); err != nil {
+	if e.documents, err = newCache[*document](c.Documents, m.lookups, c.Log, "documents"); err != nil {
 		return nil, err
 	}
 	if e.planner, err = newPlanner(ctx, graph, e.upstream, c, m); err != nil {
@@ -97,6 +100,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 1_024
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
 	if c.Transport == nil {
 		c.Transport = http.DefaultTransport

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/plan"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
@@ -17,11 +18,12 @@ type executable struct {
 	incremental  *resolve.GraphQLDeferResponse // for @defer
 	subscription *resolve.GraphQLSubscription  // for subscriptions
 	description  description
+	log          *slog.Logger
 }
 
-func newExecutable(p plan.Plan, text, name string) (*executable, error) {
+func newExecutable(p plan.Plan, text, name string, log *slog.Logger) (*executable, error) {
 	key := digestOf(text, name)
-	x := &executable{id: binary.LittleEndian.Uint64(key[:]), size: len(text)}
+	x := &executable{id: binary.LittleEndian.Uint64(key[:]), size: len(text), log: log}
 	switch p := p.(type) {
 	case *plan.SynchronousResponsePlan:
 		x.response = p.Response

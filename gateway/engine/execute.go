@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"strconv"
 
 	"github.com/wundergraph/astjson"
@@ -74,7 +73,7 @@ func (e *Engine) share(ctx context.Context, op *Operation) (answer, bool, error)
 }
 
 func (e *Engine) respond(ctx context.Context, op *Operation) (answer, error) {
-	a, err := contained(func() (answer, error) {
+	a, err := contained(e.log, func() (answer, error) {
 		var out bytes.Buffer
 		rc := e.context(ctx, op)
 		// The library's own sharing of whole requests is off: a leader that ends badly leaves its followers waiting.
@@ -83,7 +82,7 @@ func (e *Engine) respond(ctx context.Context, op *Operation) (answer, error) {
 			if ctx.Err() != nil {
 				return answer{}, ctx.Err()
 			}
-			slog.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
+			e.log.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
 			if unfit := (resolve.ErrMergeResult{}); errors.As(err, &unfit) {
 				return failed(unavailable(unfit.Subgraph, nil)), nil // it answered something that fits nowhere
 			}

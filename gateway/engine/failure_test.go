@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -209,5 +211,16 @@ func TestValuesThatDoNotFitTheSchemaAreErrors(t *testing.T) {
 		if got := answerOf(t, e, as(viewer.Viewer{}), query, ""); got != want {
 			t.Errorf("%s\n got %s\nwant %s", query, got, want)
 		}
+	}
+}
+
+// What goes wrong is told to the log that the engine was given, with the cause that the client does not hear.
+func TestFailuresAreLogged(t *testing.T) {
+	var lines bytes.Buffer
+	e, m := newEngineWith(t, "shop", Config{Log: slog.New(slog.NewTextHandler(&lines, nil))}, newShop(t)...)
+	m["reviews"].before = breakages["down"]
+	answerOf(t, e, as(viewer.Viewer{}), `{ product(id: "1") { rating } }`, "")
+	if !strings.Contains(lines.String(), "subgraph=reviews") || !strings.Contains(lines.String(), "connection refused") {
+		t.Errorf("logged %q", lines.String())
 	}
 }

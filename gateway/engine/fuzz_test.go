@@ -13,13 +13,12 @@ import (
 
 // FuzzExecute sends anything at all through the whole engine: it answers, or refuses with a code, and never breaks.
 func FuzzExecute(f *testing.F) {
-	slog.SetDefault(slog.New(slog.DiscardHandler))
 	f.Add(threeHops, `{"id":"1"}`)
 	f.Add(`query ($s: Boolean!, $i: EchoInput) { version @skip(if: $s) echo(input: $i, value: {a: [1, $s, "x"]}, at: [[1]]) }`, `{"s":false,"i":{"s":"x","tags":"t"}}`)
 	f.Add(`mutation { rename(id: "1", name: """b""") { name ...f } } fragment f on Product { rating variants { ... on Variant @include(if: true) { sku } } }`, ``)
 	f.Add(`{ __schema { types { name fields { type { ofType { name } } } } } __type(name: "Query") { kind } a: __typename }`, `null`)
 	f.Add(`query A { version } query B { products(first: -1) { id } }`, `{}`)
-	e, m := newEngine(f, "shop", newShop(f)...)
+	e, m := newEngineWith(f, "shop", Config{Development: true, Log: slog.New(slog.DiscardHandler)}, newShop(f)...)
 	for _, s := range m {
 		s.mute = true
 	}

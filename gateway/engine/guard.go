@@ -23,6 +23,7 @@ type guard struct {
 	resolve.DataSource
 	subgraph string
 	failure  []byte // a response that says so
+	log      *slog.Logger
 }
 
 // Load asks the subgraph. It does not fail: a response without data is how it says that there is none.
@@ -39,7 +40,7 @@ func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (da
 		return data, nil
 	}
 	if ctx.Err() == nil || !errors.Is(ctx.Err(), context.Canceled) { // a caller who left is no news
-		slog.WarnContext(ctx, "gateway: subgraph failed", "subgraph", g.subgraph, "error", err)
+		g.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", g.subgraph, "error", err)
 	}
 	return g.failure, nil
 }
@@ -47,7 +48,7 @@ func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (da
 func (g *guard) load(ctx context.Context, headers http.Header, input []byte) (data []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			slog.Error("gateway: panic contained", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			g.log.Error("gateway: panic contained", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = errors.New("panic")
 		}
 	}()
@@ -92,17 +93,17 @@ func (x *executable) guardTree(n *resolve.FetchTreeNode) {
 	if n.Item != nil {
 		switch f := n.Item.Fetch.(type) {
 		case *resolve.SingleFetch:
-			f.DataSource = newGuard(f.DataSource, f.Info, x.rootKeys(f))
+			f.DataSource = x.guarded(f.DataSource, f.Info, x.rootKeys(f))
 		case *resolve.EntityFetch:
-			f.DataSource = newGuard(f.DataSource, f.Info, []string{"_entities"})
+			f.DataSource = x.guarded(f.DataSource, f.Info, []string{"_entities"})
 		case *resolve.BatchEntityFetch:
-			f.DataSource = newGuard(f.DataSource, f.Info, []string{"_entities"})
+			f.DataSource = x.guarded(f.DataSource, f.Info, []string{"_entities"})
 		case *resolve.MultiEntityFetch:
 			var aliases []string
 			for _, e := range f.Input.Entries {
 				aliases = append(aliases, e.Alias)
 			}
-			f.DataSource = newGuard(f.DataSource, f.Info, aliases)
+			f.DataSource = x.guarded(f.DataSource, f.Info, aliases)
 		}
 	}
 	for _, c := range n.ChildNodes {
@@ -130,7 +131,7 @@ func (x *executable) rootKeys(fetch *resolve.SingleFetch) []string {
 	return keys
 }
 
-func newGuard(source resolve.DataSource, info *resolve.FetchInfo, roots []string) resolve.DataSource {
+func (x *executable) guarded(source resolve.DataSource, info *resolve.FetchInfo, roots []string) resolve.DataSource {
 	if info == nil || resolve.IsIntrospectionDataSource(info.DataSourceID) {
 		return source
 	}
@@ -142,18 +143,7 @@ func newGuard(source resolve.DataSource, info *resolve.FetchInfo, roots []string
 		es = unavailable(info.DataSourceName, nil)
 	}
 	body, _ := json.Marshal(map[string]any{"data": nil, "errors": es})
-	return &guard{DataSource: source, subgraph: info.DataSourceName, failure: body}
-}
-
-// rootKeys lists the response keys at the top of an answer by the fetch that brings them.
-func rootKeys(root *resolve.Object) map[int][]string {
-	keys := map[int][]string{}
-	for _, f := range root.Fields {
-		if f.Info != nil {
-			keys[f.Info.FetchID] = append(keys[f.Info.FetchID], string(f.Name))
-		}
-	}
-	return keys
+	return &guard{DataSource: source, subgraph: info.DataSourceName, failure: body, log: x.log}
 }
 
 func unavailable(subgraph string, path []any) Errors {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/souk-shop/souk/internal/viewer"
 )
@@ -158,7 +159,7 @@ func (s *service) roundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var variables map[string]any
 	_ = json.Unmarshal(q.Variables, &variables)
-	doc, bad := gqlparser.LoadQuery(s.schema, q.Query)
+	doc, bad := gqlparser.LoadQueryWithRules(s.schema, q.Query, rules.NewDefaultRules())
 	if len(bad) > 0 {
 		panic(fmt.Sprintf("%s was sent an invalid query %s: %v", s.name, q.Query, bad))
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"slices"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
@@ -23,7 +22,7 @@ func (e *Engine) Incremental(ctx context.Context, op *Operation, part func(paylo
 	defer cancel()
 	rc := e.context(ctx, op)
 	w := &partWriter{ctx: ctx, rc: rc, told: map[*resolve.SubgraphError]bool{}, plan: op.document.plan, part: part, pending: map[string]deferred{}, stop: cancel}
-	_, err := contained(func() (struct{}, error) {
+	_, err := contained(e.log, func() (struct{}, error) {
 		_, err := e.resolver.ResolveGraphQLDeferResponse(rc, op.document.plan.incremental, w)
 		return struct{}{}, err
 	})
@@ -35,7 +34,7 @@ func (e *Engine) Incremental(ctx context.Context, op *Operation, part func(paylo
 	case err == nil:
 		return nil
 	}
-	slog.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
+	e.log.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
 	return internal()
 }
 

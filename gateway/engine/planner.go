@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -22,17 +23,19 @@ import (
 // A planner turns normalised operations into plans, each once.
 type planner struct {
 	config   plan.Configuration
+	graph    *supergraph.Supergraph
 	schema   *ast.Document
 	plans    *cache[*executable]
 	slots    chan struct{}
 	budget   time.Duration
 	duration prometheus.Histogram
+	log      *slog.Logger
 }
 
 func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *http.Client, c Config, m *metrics) (*planner, error) {
-	p := &planner{slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning}
+	p := &planner{graph: graph, slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning, log: c.Log}
 	var err error
-	if p.plans, err = newCache[*executable](c.Plans, m.lookups, "plans"); err != nil {
+	if p.plans, err = newCache[*executable](c.Plans, m.lookups, c.Log, "plans"); err != nil {
 		return nil, err
 	}
 	if p.schema, err = graph.RouterSchema(); err != nil {
@@ -93,6 +96,7 @@ func (p *planner) make(text, name string) (*executable, error) {
 	if report.HasErrors() {
 		return nil, internal()
 	}
+	placeholder := settle(&doc, p.schema, p.graph)
 	planner, err := plan.NewPlanner(p.config)
 	if err != nil {
 		return nil, err
@@ -100,10 +104,14 @@ func (p *planner) make(text, name string) (*executable, error) {
 	report = operationreport.Report{}
 	made := planner.Plan(&doc, p.schema, name, &report, plan.IncludeQueryPlanInResponse())
 	if report.HasErrors() {
-		return nil, fromReport(report, CodeValidation)
+		return nil, fromReport(p.log, report, CodeValidation)
 	}
 	forgetTrigger(made)
 	inSeries(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
-	return newExecutable(made, text, name)
+	x, err := newExecutable(made, text, name, p.log)
+	if err == nil && placeholder != "" {
+		hide(x.response.Data, placeholder)
+	}
+	return x, err
 }

@@ -74,7 +74,7 @@ func (e *Engine) read(text, name string) (*source, error) {
 	}
 	doc, report := astparser.ParseGraphqlDocumentString(text)
 	if report.HasErrors() {
-		return nil, fromReport(report, CodeParse)
+		return nil, fromReport(e.log, report, CodeParse)
 	}
 	ref, err := pick(&doc, name)
 	if err != nil {
@@ -145,7 +145,7 @@ func tooLarge(err error) error {
 }
 
 // fromReport takes over the errors that the library found in a document; what it calls internal stays inside.
-func fromReport(r operationreport.Report, code string) Errors {
+func fromReport(log *slog.Logger, r operationreport.Report, code string) Errors {
 	var out Errors
 	for _, x := range r.ExternalErrors {
 		e := Error{Message: strings.TrimSpace(x.Message), Extensions: map[string]any{"code": code}}
@@ -157,7 +157,7 @@ func fromReport(r operationreport.Report, code string) Errors {
 		out = append(out, e)
 	}
 	if len(out) == 0 {
-		slog.Error("gateway: preparing failed", "errors", r.InternalErrors)
+		log.Error("gateway: preparing failed", "errors", r.InternalErrors)
 		return internal()
 	}
 	return out

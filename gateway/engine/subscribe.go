@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"slices"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/datasource/graphql_datasource"
@@ -29,7 +28,7 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	trigger := &op.document.plan.subscription.Trigger
-	stream, err := contained(func() (*stream, error) { return e.open(ctx, op) })
+	stream, err := contained(e.log, func() (*stream, error) { return e.open(ctx, op) })
 	if err == nil {
 		defer stream.Close()
 		err = e.listen(ctx, op, stream, event)
@@ -42,7 +41,7 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	case errors.As(err, &es):
 		return es
 	case errors.Is(err, errSubgraph):
-		slog.WarnContext(ctx, "gateway: subgraph failed", "subgraph", trigger.SourceName, "error", err)
+		e.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", trigger.SourceName, "error", err)
 		return unavailable(trigger.SourceName, op.rootPath())
 	}
 	return err
@@ -102,7 +101,7 @@ func (e *Engine) listen(ctx context.Context, op *Operation, s *stream, event fun
 		if err != nil {
 			return err
 		}
-		payload, err := contained(func() ([]byte, error) { return e.happen(ctx, op, data) })
+		payload, err := contained(e.log, func() ([]byte, error) { return e.happen(ctx, op, data) })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -135,7 +134,7 @@ func (e *Engine) happen(ctx context.Context, op *Operation, raw []byte) ([]byte,
 	}
 	var out bytes.Buffer
 	if _, err := e.resolver.ResolveGraphQLResponse(e.context(ctx, op), op.document.plan.response, data, &out); err != nil {
-		slog.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
+		e.log.ErrorContext(ctx, "gateway: execution failed", "operation", op.Name(), "error", err)
 		if unfit := (resolve.ErrMergeResult{}); errors.As(err, &unfit) {
 			return nil, unavailable(unfit.Subgraph, op.rootPath())
 		}

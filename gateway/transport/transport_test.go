@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 	"go.uber.org/goleak"
 
 	"github.com/souk-shop/souk/gateway/engine"
@@ -53,7 +54,7 @@ func listed(code string, err error) engine.Errors {
 }
 
 func (s *shop) Execute(ctx context.Context, r engine.Request, to transport.Reply) {
-	doc, err := gqlparser.LoadQuery(s.schema, r.Query)
+	doc, err := gqlparser.LoadQueryWithRules(s.schema, r.Query, rules.NewDefaultRules())
 	if err != nil {
 		to.Fail(listed(engine.CodeValidation, err))
 		return

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -73,6 +74,9 @@ func Record(ctx context.Context, tx Tx, events ...Event) error {
 		ON CONFLICT (event_id) DO NOTHING`, ids, subjects, payloads, headers)
 	if err != nil {
 		return fmt.Errorf("record events: %w", err)
+	}
+	if told, ok := ctx.Value(toldKey{}).(*atomic.Bool); ok {
+		told.Store(true)
 	}
 	return nil
 }

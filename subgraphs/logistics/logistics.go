@@ -146,6 +146,8 @@ type Store interface {
 	Reader
 	// Ship saves a parcel under its sender's key, unless the key names one already: then that one is returned. ErrShipped when a line has fewer left.
 	Ship(ctx context.Context, key Key, s Shipment) (Shipment, error)
+	// UnderWay finds the parcels that have not come to an end, at most a thousand, the oldest of the last ninety days first.
+	UnderWay(ctx context.Context) ([]Shipment, error)
 	// Track notes the courier's id for a parcel.
 	Track(ctx context.Context, shipmentID, number string) error
 	// Report locks the parcel and runs the rule, unless the event was reported before; it tells of the change.

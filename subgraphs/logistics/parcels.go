@@ -129,6 +129,25 @@ func (l *Logistics) book(ctx context.Context, s Shipment) (Shipment, error) {
 	return s, l.store.Track(ctx, s.ID, number)
 }
 
+// Announce tells the couriers again of every parcel that is under way, as a process does that starts: one may have died between saving a
+// parcel and booking it, and a courier may have forgotten. Booking twice changes nothing. It returns how many were told of.
+func (l *Logistics) Announce(ctx context.Context) (int, error) {
+	open, err := l.store.UnderWay(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i, s := range open {
+		number, err := l.desk.Book(ctx, s)
+		if err == nil && s.TrackingNumber == "" {
+			err = l.store.Track(ctx, s.ID, number)
+		}
+		if err != nil {
+			return i, fmt.Errorf("announce %s: %w", s.ID, err)
+		}
+	}
+	return len(open), nil
+}
+
 // pick finds the lines to ship among the goods that the viewer may ship.
 func pick(who viewer.Viewer, order events.OrderChanged, wanted []DispatchLine) (lines []Line, sellers []string, err error) {
 	for i, w := range wanted {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/souk-shop/souk/clients/courier"
 )
 
@@ -62,16 +64,22 @@ func (c *Courier) Book(_ context.Context, p courier.Parcel) (string, error) {
 // Deliver brings parcels until ctx ends, telling of each leg. Every report comes twice, and the first leg once more at the end:
 // whoever listens must not mind. A report that could not be told is told again.
 func (c *Courier) Deliver(ctx context.Context, tell func(context.Context, courier.Report) error) error {
+	var vans errgroup.Group
+	vans.SetLimit(100)
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return vans.Wait()
 		case p := <-c.parcels:
-			for _, status := range []string{"HANDED_OVER", "HANDED_OVER", "OUT_FOR_DELIVERY", "DELIVERED", "DELIVERED", "HANDED_OVER"} {
-				if !c.leg(ctx, courier.Report{ShipmentID: p.ShipmentID, EventID: p.ShipmentID + "-" + status, Status: status, At: time.Now().UTC()}, tell) {
-					return nil
-				}
-			}
+			vans.Go(func() error { c.bring(ctx, p, tell); return nil })
+		}
+	}
+}
+
+func (c *Courier) bring(ctx context.Context, p courier.Parcel, tell func(context.Context, courier.Report) error) {
+	for _, status := range []string{"HANDED_OVER", "HANDED_OVER", "OUT_FOR_DELIVERY", "DELIVERED", "DELIVERED", "HANDED_OVER"} {
+		if !c.leg(ctx, courier.Report{ShipmentID: p.ShipmentID, EventID: p.ShipmentID + "-" + status, Status: status, At: time.Now().UTC()}, tell) {
+			return
 		}
 	}
 }

@@ -164,7 +164,7 @@ func item(rec record, format Format, m *Mapping) Item {
 	default:
 		it.Product, it.Problems = ownFields(rec.text)
 	}
-	if it.Product.ExternalID == "" {
+	if it.Product.ExternalID = strings.TrimSpace(it.Product.ExternalID); it.Product.ExternalID == "" {
 		it.Product.ExternalID = fingerprint(rec.fields)
 	}
 	it.ExternalID = it.Product.ExternalID

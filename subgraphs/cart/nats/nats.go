@@ -56,10 +56,10 @@ func Calls(c *cart.Carts) []call.Endpoint {
 
 // Orders takes what was ordered out of the carts.
 func Orders(pool *pgxpool.Pool, js jetstream.JetStream, s *postgres.Store, log *slog.Logger) func(context.Context) error {
-	consumer := outbox.Consumer{Name: "cart-orders", Subjects: []string{events.SubjectOrderChanged}}
+	consumer := outbox.Consumer{Name: "cart-orders", Subjects: []string{events.OrderBecame("PLACED")}}
 	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
 		o, err := outbox.Decode[events.OrderChanged](e)
-		if err != nil || o.Status != "PLACED" || o.CartID == "" {
+		if err != nil || o.CartID == "" { // what was bought was booked
 			return err
 		}
 		units := map[string]int{}

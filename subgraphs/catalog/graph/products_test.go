@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -286,4 +287,26 @@ func TestWhoSeesWhat(t *testing.T) {
 		`{"_entities": [null, {"sku": "NEW", "product": {"status": "ACTIVE"}}]}`)
 	want(t, s.serve(guest, entities, obj{"r": []obj{{"__typename": "Product", "slug": "no"}, {"__typename": "Product", "slug": p["slug"]}}}),
 		`{"_entities": [null, {"status": "ACTIVE"}]}`)
+}
+
+// Lists within lists multiply: 50 variants, the product of each with its 50 variants, and again.
+func TestAnAnswerHasAnEnd(t *testing.T) {
+	s := setup(t)
+	variants := make([]obj, 50)
+	for i := range variants {
+		variants[i] = variant(fmt.Sprint("SHIRT-", i), "9.00", "Size", fmt.Sprint(i))
+	}
+	productID := s.saved(s.ann, shirt(variants...))
+	ask := func(levels int) map[string]any {
+		query := "query ($id: ID!) { product(id: $id) {" + strings.Repeat(" variants { nodes { product {", levels) + " id " + strings.Repeat("} } }", levels) + "} }"
+		return s.serve(viewer.Viewer{}, query, obj{"id": productID})
+	}
+	if answer := ask(2); answer["errors"] != nil {
+		t.Error(answer["errors"])
+	}
+	answer := ask(3)
+	if answer["data"] != nil { // not printed: it would be 125,000 products
+		t.Fatal("there is an answer all the same")
+	}
+	wantError(t, answer, "OPERATION_TOO_LARGE")
 }

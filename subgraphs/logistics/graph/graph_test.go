@@ -327,6 +327,34 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A process that starts makes up for one that died before its parcel was booked.
+func TestParcelsUnderWayAreAnnouncedAgain(t *testing.T) {
+	s := setup(t)
+	s.desk.silent.Store(true)
+	s.ship(s.seller, s.parcel("parcel-1-key", 1)) // saved, never booked
+	s.desk.silent.Store(false)
+	booked, _ := s.ship(s.seller, s.parcel("parcel-2-key", 1))
+	l := logistics.New(s.store, s.others, s.desk, s.clock)
+	if n, err := l.Announce(t.Context()); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	found, err := s.store.ShipmentsOfOrders(t.Context(), []string{s.others.order.OrderID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range found[s.others.order.OrderID] {
+		if p.TrackingNumber != "T"+p.ID {
+			t.Errorf("%s has the number %q", p.ID, p.TrackingNumber)
+		}
+	}
+	if _, err := l.Report(t.Context(), staff, booked, logistics.Event{ID: "e1", At: s.clock.Now(), Status: logistics.Lost}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.Announce(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d are announced, %v; one is lost", n, err)
+	}
+}
+
 // Couriers repeat themselves and tell things late: every event counts once, and a parcel moves forward only.
 func TestReportsInAnyOrder(t *testing.T) {
 	s := setup(t)

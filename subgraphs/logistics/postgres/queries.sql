@@ -70,3 +70,8 @@ UPDATE shipments SET status = @status, version = @version WHERE id = @id;
 
 -- name: SetTracking :exec
 UPDATE shipments SET tracking_number = @tracking_number WHERE id = @id AND tracking_number = '';
+
+-- name: UnderWay :many
+SELECT * FROM shipments
+WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST') AND created_at > now() - interval '90 days'
+ORDER BY created_at, id LIMIT 1000;

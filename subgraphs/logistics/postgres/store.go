@@ -161,6 +161,15 @@ func (s *Store) Ship(ctx context.Context, key logistics.Key, p logistics.Shipmen
 	return saved, err
 }
 
+// UnderWay finds the parcels that have not come to an end.
+func (s *Store) UnderWay(ctx context.Context) ([]logistics.Shipment, error) {
+	rows, err := s.q.UnderWay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return whole(ctx, s.q, rows)
+}
+
 // Track notes the courier's id for a parcel.
 func (s *Store) Track(ctx context.Context, shipmentID, number string) error {
 	return s.q.SetTracking(ctx, db.SetTrackingParams{ID: shipmentID, TrackingNumber: number})

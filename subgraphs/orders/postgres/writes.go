@@ -147,7 +147,7 @@ func (s *Store) tell(ctx context.Context, tx pgx.Tx, o *orders.Order) error {
 			return err
 		}
 	}
-	return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectOrderChanged, Payload: o.Tell()})
+	return outbox.Record(ctx, tx, outbox.Event{Subject: events.OrderBecame(string(o.Status)), Payload: o.Tell()})
 }
 
 // MoveParcel keeps the news of a parcel, in the transaction that handles it, and moves its order on.

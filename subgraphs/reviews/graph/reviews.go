@@ -55,8 +55,12 @@ func (r *resolver) connection(ctx context.Context, l reviews.List, first *int) (
 	return &gen.ReviewConnection{Nodes: p.Reviews, PageInfo: &p.Info, TotalCount: p.Total}, nil
 }
 
-func (*review) Title(_ context.Context, r *reviews.Review) (*string, error) { return unlessEmpty(r.Title), nil }
-func (*review) Body(_ context.Context, r *reviews.Review) (*string, error)  { return unlessEmpty(r.Body), nil }
+func (*review) Title(_ context.Context, r *reviews.Review) (*string, error) {
+	return unlessEmpty(r.Title), nil
+}
+func (*review) Body(_ context.Context, r *reviews.Review) (*string, error) {
+	return unlessEmpty(r.Body), nil
+}
 
 func (*review) Author(_ context.Context, r *reviews.Review) (*gen.Account, error) {
 	return &gen.Account{ID: r.AuthorID}, nil

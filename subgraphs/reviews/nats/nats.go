@@ -17,7 +17,7 @@ import (
 
 // Deliveries notes what buyers received, so that they may review it.
 func Deliveries(pool *pgxpool.Pool, js jetstream.JetStream, log *slog.Logger) func(context.Context) error {
-	consumer := outbox.Consumer{Name: "reviews-deliveries", Subjects: []string{events.SubjectOrderChanged}}
+	consumer := outbox.Consumer{Name: "reviews-deliveries", Subjects: []string{events.OrderBecame("DELIVERED")}}
 	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
 		order, err := outbox.Decode[events.OrderChanged](e)
 		if err != nil {

@@ -48,6 +48,7 @@ CREATE TABLE shipments (
     input_hash      bytea NOT NULL,
     UNIQUE (owner, key)
 );
+CREATE INDEX shipments_under_way ON shipments (created_at, id) WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST');
 CREATE INDEX shipments_of_order ON shipments (order_id, created_at, id);
 
 -- How many units of each line of an order are in parcels: never more than were ordered, whatever the code does.

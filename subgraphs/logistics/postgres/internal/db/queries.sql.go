@@ -501,6 +501,47 @@ func (q *Queries) TakeUnits(ctx context.Context, arg TakeUnitsParams) error {
 	return err
 }
 
+const underWay = `-- name: UnderWay :many
+SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments
+WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST') AND created_at > now() - interval '90 days'
+ORDER BY created_at, id LIMIT 1000
+`
+
+func (q *Queries) UnderWay(ctx context.Context) ([]Shipment, error) {
+	rows, err := q.db.Query(ctx, underWay)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Shipment
+	for rows.Next() {
+		var i Shipment
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrderID,
+			&i.AccountID,
+			&i.SellerIds,
+			&i.WarehouseID,
+			&i.Courier,
+			&i.TrackingNumber,
+			&i.Status,
+			&i.Version,
+			&i.Eta,
+			&i.CreatedAt,
+			&i.Owner,
+			&i.Key,
+			&i.InputHash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const warehouses = `-- name: Warehouses :many
 SELECT id, version, country, latitude, longitude FROM warehouses
 `
