@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/subgraphs/flashsale"
+	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
+	"github.com/souk-shop/souk/subgraphs/flashsale/nats"
+	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+)
+
+func startFlashSale(ctx context.Context, e *env) (*service, error) {
+	pool, err := e.postgres(ctx, "flashsale", postgres.Migrations)
+	if err != nil {
+		return nil, err
+	}
+	nc, js, err := e.nats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	carrier, err := e.bus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sales := flashsale.New(postgres.NewStore(pool), nats.Shop{By: carrier}, e.clock, batch.Config{Name: "flashsale", Metrics: e.metrics})
+	return &service{
+		handler: e.mount(graph.Handler(sales, e.log), pool.Ping),
+		calls:   nats.Calls(sales),
+		work: []func(context.Context) error{
+			outbox.Relay(pool, js, e.log),
+			nats.Watch(nc, sales, e.log),
+			nats.Sweep(sales, e.log),
+			nats.Settle(sales, e.log),
+			func(ctx context.Context) error {
+				<-ctx.Done()
+				grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+				defer cancel()
+				return sales.Close(grace)
+			},
+		},
+	}, nil
+}
