@@ -258,7 +258,7 @@ func (fs *FlashSales) carryOut(ctx context.Context, c Change) (Sale, error) {
 func (fs *FlashSales) decide(ctx context.Context, c Change) (Change, error) {
 	var why *fault.Error
 	var in []Line
-	if c.Needs != nil {
+	if len(c.Needs) > 0 {
 		rep, err := fs.shop.MoveToPool(ctx, events.PoolRequest{IdempotencyKey: c.ID, PoolID: c.SaleID, Lines: poolLines(c.Needs)})
 		refused, ok := fault.ForUser(err)
 		switch {

@@ -22,7 +22,7 @@ func (s *Store) Begin(ctx context.Context, c flashsale.Change) (flashsale.Change
 	if err != nil {
 		return c, err
 	}
-	needs, err := json.Marshal(c.Needs)
+	needs, err := json.Marshal(append([]flashsale.Line{}, c.Needs...)) // a list, also when it is empty
 	if err != nil {
 		return c, err
 	}
