@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
 	"github.com/souk-shop/souk/subgraphs/flashsale/nats"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
 func startFlashSale(ctx context.Context, e *env) (*service, error) {
@@ -25,7 +26,9 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	sales := flashsale.New(postgres.NewStore(pool), nats.Shop{By: carrier}, e.clock, batch.Config{Name: "flashsale", Metrics: e.metrics})
+	store := postgres.NewStore(pool)
+	desk := rush.New(store, e.clock, batch.Config{Name: "flashsale", Metrics: e.metrics})
+	sales := flashsale.New(store, desk, nats.Shop{By: carrier}, e.clock)
 	return &service{
 		handler: e.mount(graph.Handler(sales, e.log), pool.Ping),
 		calls:   nats.Calls(sales),
@@ -38,7 +41,7 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 				<-ctx.Done()
 				grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 				defer cancel()
-				return sales.Close(grace)
+				return desk.Close(grace)
 			},
 		},
 	}, nil

@@ -2,14 +2,12 @@ package flashsale
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/events"
-	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -57,29 +55,8 @@ func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, varia
 	if err := checkKey(key); err != nil {
 		return BookResult{}, err
 	}
-	res, err := fs.queue.Do(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key})
-	var full *batch.Refusal
-	if errors.As(err, &full) {
-		return BookResult{PollAfter: &full.PollAfter}, nil
-	}
+	res, err := fs.desk.Book(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key})
 	return res, at(err, "saleId")
-}
-
-// bookAll books for all who have gathered at one sale.
-func (fs *FlashSales) bookAll(ctx context.Context, saleID string, requests []BookRequest) ([]batch.Result[BookResult], error) {
-	results, err := fs.store.Book(ctx, saleID, requests, fs.clock.Now())
-	if errors.Is(err, ErrNoSale) { // that is everybody's answer, and nobody's fault
-		results = make([]BookResult, len(requests))
-		for i := range results {
-			results[i].Err = err
-		}
-		err = nil
-	}
-	out := make([]batch.Result[BookResult], len(results))
-	for i, r := range results {
-		out[i] = batch.Result[BookResult]{Value: r, Err: r.Err}
-	}
-	return out, err
 }
 
 // Release gives a unit of the caller's back. What has ended already stays as it is.

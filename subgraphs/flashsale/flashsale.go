@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/events"
-	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/feed"
@@ -225,18 +224,18 @@ type FlashSales struct {
 	shop  Shop
 	clock clock.Clock
 	feed  *feed.Feed[Live]
-	queue *batch.Group[string, BookRequest, BookResult] // by sale
+	desk  Desk
 }
 
-// New returns the shop's flash sales, kept in a store. Those who book in one sale at once share a transaction, as many as rush says.
-func New(s Store, shop Shop, c clock.Clock, rush batch.Config) *FlashSales {
-	fs := &FlashSales{Reader: s, store: s, shop: shop, clock: c, feed: feed.New[Live](pace)}
-	fs.queue = batch.New(fs.bookAll, rush)
-	return fs
+// A Desk takes requests one by one, and has the store book for many of them at once.
+type Desk interface {
+	Book(ctx context.Context, saleID string, r BookRequest) (BookResult, error)
 }
 
-// Close lets those who are booking have their answers, and refuses others.
-func (fs *FlashSales) Close(ctx context.Context) error { return fs.queue.Close(ctx) }
+// New returns the shop's flash sales, kept in a store, with a desk in front of it where people book.
+func New(s Store, d Desk, shop Shop, c clock.Clock) *FlashSales {
+	return &FlashSales{Reader: s, store: s, desk: d, shop: shop, clock: c, feed: feed.New[Live](pace)}
+}
 
 // Now is the time by which sales open and end.
 func (fs *FlashSales) Now() time.Time { return fs.clock.Now() }

@@ -23,6 +23,7 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale/flashsaletest"
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
 var (
@@ -77,10 +78,11 @@ func setup(t *testing.T, options ...pgtest.Option) *shop {
 	s := &shop{t: t, pool: pgtest.New(t, postgres.Migrations, options...), clock: clock.Hold(ten.Add(-time.Hour)), goods: flashsaletest.NewShop(seller.SellerID)}
 	s.pg = postgres.NewStore(s.pool)
 	s.store = &counting{Store: s.pg, asked: map[string]int{}}
-	s.sales = flashsale.New(s.store, s.goods, s.clock, batch.Config{})
+	desk := rush.New(s.store, s.clock, batch.Config{})
+	s.sales = flashsale.New(s.store, desk, s.goods, s.clock)
 	s.handler = graph.Handler(s.sales, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	t.Cleanup(func() {
-		if err := s.sales.Close(context.Background()); err != nil {
+		if err := desk.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		if damage, err := s.pg.Audit(context.Background()); !t.Failed() && (err != nil || len(damage) > 0) {

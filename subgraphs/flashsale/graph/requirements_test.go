@@ -17,6 +17,7 @@ import (
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
+	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
 func TestS92OpensAtItsTime(t *testing.T) {
@@ -284,7 +285,7 @@ func TestS116WhatIsAnsweredStays(t *testing.T) {
 // beside is another process on the same database.
 func (s *shop) beside() *shop {
 	other := *s
-	other.sales = flashsale.New(s.pg, s.goods, s.clock, batch.Config{})
+	other.sales = flashsale.New(s.pg, rush.New(s.pg, s.clock, batch.Config{}), s.goods, s.clock)
 	other.handler = graph.Handler(other.sales, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
 	return &other
 }

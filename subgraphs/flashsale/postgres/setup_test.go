@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -96,8 +95,7 @@ func (w *world) cutAnywhere(what, cut string, at int, afterward bool) {
 		}
 		w.goods.BreakAt, w.goods.Afterward = moves+at, afterward
 	}
-	process := flashsale.New(store, w.goods, w.clock, batch.Config{})
-	defer process.Close(context.Background())
+	process := flashsale.New(store, nil, w.goods, w.clock) // nobody books
 	key := id.New(id.Event)
 	try := func(fs *flashsale.FlashSales) (s flashsale.Sale, err error) {
 		if what == "cancel" {

@@ -18,6 +18,7 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/flashsale/flashsaletest"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
 var (
@@ -42,9 +43,10 @@ func setup(t *testing.T) *world {
 func open(t testing.TB) *world {
 	w := &world{t: t, pool: pgtest.New(t, postgres.Migrations), goods: flashsaletest.NewShop(seller.SellerID), clock: clock.Hold(ten)}
 	w.store = postgres.NewStore(w.pool)
-	w.sales = flashsale.New(w.store, w.goods, w.clock, batch.Config{})
+	desk := rush.New(w.store, w.clock, batch.Config{})
+	w.sales = flashsale.New(w.store, desk, w.goods, w.clock)
 	t.Cleanup(func() {
-		if err := w.sales.Close(context.Background()); err != nil {
+		if err := desk.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
