@@ -323,6 +323,7 @@ var graphs = []graph{
 		{"one-suffices", `{ me { id settings { theme } } }`, ""},
 		{"both-needed", `{ me { name badges settings { theme locale } } }`, ""},
 		{"beside-others", `{ a me { id } b }`, ""},
+		{"a-name-at-the-end", `{ me { settings { _: __typename } } }`, ""},
 	}}, {"unions", func(t testing.TB) []*service {
 		story := object{"__typename": "Story", "title": "Rain"}
 		issue := func(items ...object) object {
@@ -342,6 +343,7 @@ var graphs = []graph{
 		{"settled-by-the-root", `{ press { page { items { __typename ... on Story { title } ... on Photo { file } ... on Clip { seconds } } } } radio { page { items { ... on Clip { seconds } } } } }`, ""},
 		{"settled-by-an-entity", `{ press { page { items { ... on Photo { file } ... on Clip { seconds } } } onAir { items { ... on Photo { file } ... on Clip { seconds } } } } }`, ""},
 		{"of-one-subgraph-elsewhere", `{ press { page { items { ... on Clip { seconds } } } } _: __typename }`, ""},
+		{"with-a-choice-of-nothing", `{ home { page { items { ... on Photo { file } } } } }`, ""},
 		{"with-a-choice", `{ home { page { items { __typename ... on Story { title } ... on Photo { file } ... on Clip { seconds } } } } }`, ""},
 	}},
 }

@@ -42,6 +42,7 @@ type settler struct {
 	doc, schema *ast.Document
 	graph       *supergraph.Supergraph
 	hidden      string // the alias of placeholders
+	fields      int    // that have it
 }
 
 // walk goes through the selections on an object that comes from one of the places; none means that it may come from any.
@@ -56,22 +57,35 @@ func (s *settler) walk(set int, on ast.Node, places []int) {
 			}
 			s.walk(f.SelectionSet, narrowed, places)
 		case ast.SelectionKindField:
-			f := s.doc.Fields[r.Ref]
-			to, ok := s.schema.FieldTypeNode(s.doc.FieldNameBytes(r.Ref), on)
-			if !ok || !f.HasSelections {
+			f, to, here, all := s.field(r.Ref, on, places)
+			if to.Kind == ast.InvalidNode.Kind {
 				continue
-			}
-			all := s.graph.Places(s.schema.NodeNameString(on), s.doc.FieldNameString(r.Ref))
-			here := slices.DeleteFunc(slices.Clone(all), func(p int) bool { return !slices.Contains(places, p) })
-			if len(here) == 0 || on.Kind == ast.NodeKindInterfaceTypeDefinition { // its objects may each have another place
-				here = all
 			}
 			if to.Kind == ast.NodeKindUnionTypeDefinition && len(here) < len(all) {
 				s.settleUnion(f.SelectionSet, s.schema.NodeNameString(to), here, all)
 			}
+			if len(places) < 2 && len(here) > 1 && s.bare(f.SelectionSet, to, here) {
+				s.anchorBelow(f.SelectionSet, to, here)
+			}
 			s.walk(f.SelectionSet, to, here)
 		}
 	}
+}
+
+// field tells where a field of an object that comes from some places goes, and from which of all its places it comes then.
+// A field that goes nowhere, since it has no selections, leads to a node of no kind.
+func (s *settler) field(ref int, on ast.Node, places []int) (f ast.Field, to ast.Node, here, all []int) {
+	f = s.doc.Fields[ref]
+	to, ok := s.schema.FieldTypeNode(s.doc.FieldNameBytes(ref), on)
+	if !ok || !f.HasSelections {
+		return f, ast.InvalidNode, nil, nil
+	}
+	all = s.graph.Places(s.schema.NodeNameString(on), s.doc.FieldNameString(ref))
+	here = slices.DeleteFunc(slices.Clone(all), func(p int) bool { return !slices.Contains(places, p) })
+	if len(here) == 0 || on.Kind == ast.NodeKindInterfaceTypeDefinition { // its objects may each have another place
+		here = all
+	}
+	return f, to, here, all
 }
 
 // settleUnion settles the selections on a union that comes from here, when it has other members elsewhere.
@@ -87,8 +101,7 @@ func (s *settler) settleUnion(set int, union string, here, all []int) {
 			kept = append(kept, sel)
 			continue
 		}
-		name := s.doc.InlineFragmentTypeConditionNameString(r.Ref)
-		if n, ok := s.schema.NodeByNameStr(name); !ok || n.Kind != ast.NodeKindObjectTypeDefinition || slices.Contains(members, name) {
+		if s.fits(r.Ref, members) {
 			fitting = append(fitting, sel)
 		}
 	}
@@ -101,6 +114,13 @@ func (s *settler) settleUnion(set int, union string, here, all []int) {
 	s.doc.SelectionSets[set].SelectionRefs = kept
 }
 
+// fits tells whether a fragment can be met among the members of a union.
+func (s *settler) fits(fragment int, members []string) bool {
+	name := s.doc.InlineFragmentTypeConditionNameString(fragment)
+	n, ok := s.schema.NodeByNameStr(name)
+	return !ok || n.Kind != ast.NodeKindObjectTypeDefinition || slices.Contains(members, name)
+}
+
 func (s *settler) fragment(on string, selections []int) int {
 	ref := s.doc.AddInlineFragment(ast.InlineFragment{
 		TypeCondition: ast.TypeCondition{Type: s.doc.AddNamedType([]byte(on))},
@@ -110,15 +130,20 @@ func (s *settler) fragment(on string, selections []int) int {
 	return s.doc.AddSelectionToDocument(ast.Selection{Kind: ast.SelectionKindInlineFragment, Ref: ref})
 }
 
-// placeholder selects a name that the client did not ask for, since the library plans no object without a field.
-func (s *settler) placeholder() int {
-	for s.hidden == "" || slices.ContainsFunc(s.doc.Fields, func(f ast.Field) bool {
+// placeholder selects a type's name that the client did not ask for, since the library plans no object without a field.
+func (s *settler) placeholder() int { return s.hiddenField("__typename") }
+
+// hiddenField selects a field under a name that nobody else uses.
+func (s *settler) hiddenField(name string) int {
+	taken := func(f ast.Field) bool {
 		return f.Alias.IsDefined && s.doc.Input.ByteSliceString(f.Alias.Name) == s.hidden
-	}) {
+	}
+	for s.hidden == "" || s.fields == 0 && slices.ContainsFunc(s.doc.Fields, taken) {
 		s.hidden += "_"
 	}
+	s.fields++
 	ref := s.doc.AddField(ast.Field{
-		Name:  s.doc.Input.AppendInputString("__typename"),
+		Name:  s.doc.Input.AppendInputString(name),
 		Alias: ast.Alias{IsDefined: true, Name: s.doc.Input.AppendInputString(s.hidden)},
 	}).Ref
 	return s.doc.AddSelectionToDocument(ast.Selection{Kind: ast.SelectionKindField, Ref: ref})

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/flashsale/internal/gen"
@@ -21,7 +22,7 @@ func (q *query) FlashSaleBooking(ctx context.Context, bookingID string) (*flashs
 }
 
 func (m *mutation) FlashSaleBook(ctx context.Context, in gen.FlashSaleBookInput) (*gen.FlashSaleBookPayload, error) {
-	res, err := m.sales.Book(ctx, viewer.From(ctx), in.SaleID, text(in.VariantID), in.IdempotencyKey)
+	res, err := m.sales.Book(ctx, viewer.From(ctx), in.SaleID, optional.Text(in.VariantID), in.IdempotencyKey)
 	if err != nil {
 		errs, err := userErrors(err)
 		return &gen.FlashSaleBookPayload{UserErrors: errs}, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/flashsale/internal/gen"
@@ -51,7 +52,7 @@ func payload(s flashsale.Sale, err error) (*gen.FlashSalePayload, error) {
 
 func plan(in gen.FlashSaleSaveInput) (flashsale.Plan, error) {
 	p := flashsale.Plan{
-		SaleID: text(in.ID), Title: in.Title, LimitPerAccount: in.LimitPerAccount, HoldTime: time.Duration(in.HoldSeconds) * time.Second,
+		SaleID: optional.Text(in.ID), Title: in.Title, LimitPerAccount: in.LimitPerAccount, HoldTime: time.Duration(in.HoldSeconds) * time.Second,
 		StartsAt: in.StartsAt, EndsAt: in.EndsAt,
 	}
 	for i, o := range in.Offers {
@@ -100,11 +101,4 @@ func (*variant) FlashSale(ctx context.Context, of *gen.ProductVariant) (*flashsa
 		return nil, err
 	}
 	return load(ctx).Sale.Load(ctx, found.SaleID)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
