@@ -348,7 +348,7 @@ func (q *Queries) OrderIDsOfLines(ctx context.Context, ids []string) ([]string, 
 }
 
 const ordersAfter = `-- name: OrdersAfter :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
 `
 
 type OrdersAfterParams struct {
@@ -391,6 +391,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 			&i.Committing,
 			&i.StockSettled,
 			&i.PaymentSettled,
+			&i.BookingID,
 		); err != nil {
 			return nil, err
 		}
