@@ -41,6 +41,7 @@ func (b buyer) payBooking(booking, price, digits string) answer {
 func TestFlashSale(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, nil)
+	t.Cleanup(s.agrees)
 	lamp := s.sell("Midnight Lamp", "19.90", 1, 5)
 	v := lamp.variants[0]
 	sale := s.flashSale(v, "9.90", 2)
@@ -110,6 +111,7 @@ func TestFlashSale(t *testing.T) {
 func TestFlashSaleHoldsEnd(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, map[string]string{"SOUK_ORDER_EXPIRY": "3s"})
+	t.Cleanup(s.agrees)
 	lamp := s.sell("Forgotten Lamp", "19.90", 1, 1)
 	got := s.seller.do(flashSaleSave, vars{"i": map[string]any{
 		"title": "Short Holds", "offers": []map[string]any{{"variantId": lamp.variants[0], "price": usd("9.90"), "quantity": 1}}, "holdSeconds": 5,
