@@ -133,7 +133,7 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 	}
 	op, err := g.engine.Prepare(ctx, r) // document → limits → plan, each found in a cache or made
 	if err != nil {
-		g.pay(ctx, misread)
+		g.misunderstood(ctx)
 		return err
 	}
 	seen.operation(op)

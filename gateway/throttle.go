@@ -22,6 +22,7 @@ const CostHeader = "Souk-Cost"
 const (
 	knock   = 1  // to open a socket; to be looked at, anything at all must be left
 	misread = 10 // a request that cannot be read, is signed in badly, or holds no valid operation: honest clients send none
+	trouble = 10 // an operation that is refused after its document was read
 )
 
 // A visit is one HTTP request, or one socket, as budgets see it.
@@ -57,7 +58,7 @@ func (g *Gateway) admit(r *http.Request) engine.Errors {
 	who := rate.Caller{Address: v.from}
 	var d rate.Decision
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		d = g.config.Rate.Take(r.Context(), who, knock)
+		d = g.config.Rate.Take(r.Context(), who, knock, 0)
 	} else {
 		d = g.config.Rate.Peek(who, knock)
 	}
@@ -71,7 +72,7 @@ func (g *Gateway) admit(r *http.Request) engine.Errors {
 func (g *Gateway) refused(r *http.Request, code string) {
 	g.watch.turnedAway(code)
 	if v := visitOf(r.Context()); v != nil && code != engine.CodeThrottled && code != string(fault.Unavailable) {
-		g.config.Rate.Take(r.Context(), rate.Caller{Address: v.from}, misread)
+		g.config.Rate.Spend(r.Context(), rate.Caller{Address: v.from}, misread)
 	}
 }
 
@@ -93,7 +94,7 @@ func (g *Gateway) pay(ctx context.Context, points int) (rate.Decision, error) {
 	if v == nil {
 		return rate.Decision{}, nil
 	}
-	d := g.config.Rate.Take(ctx, who, points)
+	d := g.config.Rate.Take(ctx, who, points, trouble)
 	if !d.Allowed {
 		return d, throttled(d)
 	}
@@ -120,6 +121,13 @@ func throttled(d rate.Decision) engine.Errors {
 			"cost":       d.Cost(),
 		},
 	}}
+}
+
+// misunderstood charges for a request that holds no valid operation.
+func (g *Gateway) misunderstood(ctx context.Context) {
+	if who, v := g.caller(ctx); v != nil {
+		g.config.Rate.Spend(ctx, who, misread)
+	}
 }
 
 // priced returns a reply that puts the cost into the first result, if the caller wants to see it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -14,10 +15,12 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/redistest"
 )
 
 // budgets gives a gateway limits on a clock that stands still, and counts what reaches the subgraph.
@@ -53,9 +56,9 @@ const (
 )
 
 func TestThrottled(t *testing.T) {
-	h, held, fetches := budgets(t, rate.Budget{}, rate.Budget{PerSecond: 1, Burst: 12})
+	h, held, fetches := budgets(t, rate.Budget{}, rate.Budget{PerSecond: 1, Burst: 25})
 	res, body := h.ask(t, ask, here, "Souk-Cost: 1")
-	if want := `"extensions":{"cost":{"requested":1,"throttleStatus":{"maximumAvailable":12,"currentlyAvailable":11,"restoreRate":1}}}`; res.StatusCode != 200 || !strings.Contains(body, want) {
+	if want := `"extensions":{"cost":{"requested":1,"throttleStatus":{"maximumAvailable":25,"currentlyAvailable":24,"restoreRate":1}}}`; res.StatusCode != 200 || !strings.Contains(body, want) {
 		t.Errorf("%s %s", res.Status, body)
 	}
 	if _, body := h.ask(t, ask, here); body != `{"data":{"asker":{"account":""}}}` {
@@ -63,7 +66,7 @@ func TestThrottled(t *testing.T) {
 	}
 	spent := fetches.Load()
 	before := time.Now()
-	res, body = h.ask(t, `{"query":"mutation { a: pay(amount: 1) b: pay(amount: 2) }"}`, here, response)
+	res, body = h.ask(t, `{"query":"mutation { a: pay(amount: 1) b: pay(amount: 2) c: pay(amount: 3) }"}`, here, response)
 	var got struct {
 		Data   any
 		Errors []struct {
@@ -79,9 +82,9 @@ func TestThrottled(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Errors) != 1 {
 		t.Fatalf("%v %s", err, body)
 	}
-	cost := rate.Cost{Requested: 20, Throttle: rate.Status{Maximum: 12, Available: 10, Restore: 1}}
+	cost := rate.Cost{Requested: 30, Throttle: rate.Status{Maximum: 25, Available: 13, Restore: 1}} // to be refused cost 10
 	said := got.Errors[0].Extensions
-	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") != "2" || said.Code != "THROTTLED" || said.RetryAfter != 2 ||
+	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") != "12" || said.Code != "THROTTLED" || said.RetryAfter != 12 ||
 		got.Extensions.Cost != cost || said.Cost != cost || got.Data != nil {
 		t.Errorf("%s Retry-After: %s %s", res.Status, res.Header.Get("Retry-After"), body)
 	}
@@ -94,9 +97,73 @@ func TestThrottled(t *testing.T) {
 	if !strings.Contains(h.metrics(t), `souk_gateway_rate_refusals_total{reason="address"} 1`) {
 		t.Error("the refusal is not counted")
 	}
-	held.Advance(2 * time.Second)
+	held.Advance(12 * time.Second)
+	if res, body := h.ask(t, `{"query":"mutation { a: slow }"}`, here, response); res.StatusCode != 400 {
+		t.Errorf("%s %s", res.Status, body)
+	}
 	if res, body := h.ask(t, `{"query":"{ greeting(name: \"a\") }"}`, here, response); res.StatusCode != 200 {
 		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
+// Documents that nobody has seen, each dearer than what is left, are not read for free: soon none is read any more.
+func TestRefusalsAreNotFree(t *testing.T) {
+	h, _, fetches := budgets(t, rate.Budget{}, rate.Budget{PerSecond: 1, Burst: 35})
+	h.ask(t, ask, here) // 34 are left
+	for i := range 50 {
+		query := fmt.Sprintf("mutation { a%d: pay(amount: 1) b: pay(amount: 1) c: pay(amount: 1) d: pay(amount: 1) }", i)
+		if res, body := h.ask(t, `{"query":`+quoted(query)+`}`, here, response); res.StatusCode != 429 {
+			t.Fatalf("%s %s", res.Status, body)
+		}
+	}
+	if !strings.Contains(h.metrics(t), "souk_gateway_planning_seconds_count 5") { // of 51
+		t.Error("the wrong number of documents was planned")
+	}
+	if fetches.Load() != 1 {
+		t.Errorf("%d fetches", fetches.Load())
+	}
+}
+
+// What one gateway has served of a budget, another that shares its Redis does not serve again.
+func TestTwoGatewaysOneBudget(t *testing.T) {
+	s := redistest.New(t)
+	s.Start(t)
+	slow := rate.Budget{PerSecond: 1, Burst: 3_600} // what comes back during the test hardly matters
+	for _, c := range []struct {
+		gateway   string
+		available int
+	}{{"one", 3_000}, {"another", 2_400}, {"a third", 1_800}} {
+		t.Run(c.gateway, func(t *testing.T) {
+			metrics := prometheus.NewRegistry()
+			store, err := rate.OpenRedis(s.URL, clock.System, slog.New(slog.DiscardHandler), metrics)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			h := open(t, func(c *gateway.Config) {
+				c.Metrics = metrics
+				if c.Rate, err = rate.New(rate.Config{Account: slow, Store: store, Metrics: metrics}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			var last struct{ Extensions struct{ Cost rate.Cost } }
+			for range 600 / 20 { // points each
+				var query strings.Builder
+				for i := range 20 {
+					fmt.Fprintf(&query, " a%d: asker { account }", i)
+				}
+				res, body := h.ask(t, `{"query":"{`+query.String()+`}"}`, "Authorization: Bearer "+h.sign(nil), "Souk-Cost: 1")
+				if err := json.Unmarshal([]byte(body), &last); err != nil || res.StatusCode != 200 {
+					t.Fatalf("%s %s", res.Status, body)
+				}
+			}
+			if n := last.Extensions.Cost.Throttle.Available; n < c.available || n > c.available+300 {
+				t.Errorf("%d points are left, not about %d", n, c.available)
+			}
+			if !strings.Contains(h.metrics(t), "souk_gateway_rate_alone_total 0") {
+				t.Error("it decided alone")
+			}
+		})
 	}
 }
 

@@ -49,16 +49,20 @@ func (m *Memory) Peek(charges []Charge) ([]time.Duration, bool) { return m.visit
 func (m *Memory) visit(charges []Charge, take bool) ([]time.Duration, bool) {
 	defer m.lock(charges)()
 	now := m.clock.Now()
-	levels, room := make([]time.Duration, len(charges)), true
+	levels, takes, room := make([]time.Duration, len(charges)), make([]time.Duration, len(charges)), true
 	for i, c := range charges {
 		levels[i] = max(0, m.of(c.Key).drained[c.Key].Sub(now))
-		room = room && levels[i]+c.Take <= c.Room
+		takes[i] = c.Take
+		if c.Most {
+			takes[i] = max(0, min(c.Take, c.Room-levels[i]))
+		}
+		room = room && (c.Most || levels[i]+takes[i] <= c.Room)
 	}
 	if !take || !room {
 		return levels, room
 	}
 	for i, c := range charges {
-		levels[i] += c.Take
+		levels[i] += takes[i]
 		m.of(c.Key).put(c.Key, now.Add(levels[i]), now)
 	}
 	return levels, true

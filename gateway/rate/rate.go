@@ -56,6 +56,7 @@ func (b Budget) left(level time.Duration) int {
 type Charge struct {
 	Key        string
 	Take, Room time.Duration // whole microseconds
+	Most       bool          // rather than be refused, take what there is
 }
 
 // A Store keeps buckets. It always answers, and is safe for concurrent use.
@@ -136,9 +137,31 @@ func New(c Config) (*Limiter, error) {
 	return l, nil
 }
 
-// Take charges points to a caller's budgets, or refuses. What costs more than a budget ever holds takes all of it.
-func (l *Limiter) Take(ctx context.Context, who Caller, points int) Decision {
-	return l.decide(who, points, func(charges []Charge) ([]time.Duration, bool) { return l.config.Store.Take(ctx, charges) })
+// Take charges points to a caller's budgets, or refuses. What costs more than a budget ever holds takes all of it. To be refused costs
+// the trouble that was had before it was known, so that nobody gives it for free.
+func (l *Limiter) Take(ctx context.Context, who Caller, points, trouble int) Decision {
+	return l.decide(who, points, func(charges []Charge) ([]time.Duration, bool) {
+		levels, ok := l.config.Store.Take(ctx, charges)
+		if !ok && trouble > 0 {
+			levels, _ = l.config.Store.Take(ctx, l.most(who, trouble))
+		}
+		return levels, ok
+	})
+}
+
+// Spend charges points for what was done already, or what is left when that is less.
+func (l *Limiter) Spend(ctx context.Context, who Caller, points int) {
+	if charges := l.most(who, points); len(charges) > 0 {
+		l.config.Store.Take(ctx, charges)
+	}
+}
+
+func (l *Limiter) most(who Caller, points int) []Charge {
+	_, charges := l.bill(who, points)
+	for i := range charges {
+		charges[i].Most = true
+	}
+	return charges
 }
 
 // Peek tells whether points are left, charging nothing and asking no other machine. It may let through what Take refuses, never the
@@ -149,28 +172,16 @@ func (l *Limiter) Peek(who Caller, points int) Decision {
 
 func (l *Limiter) decide(who Caller, points int, ask func([]Charge) ([]time.Duration, bool)) Decision {
 	d := Decision{Allowed: true, Requested: points}
-	var budgets []Budget
-	var charges []Charge
-	var reasons []string
-	add := func(key, reason string, b Budget) {
-		budgets, reasons = append(budgets, b), append(reasons, reason)
-		charges = append(charges, Charge{Key: key, Take: b.time(min(points, b.Burst)), Room: b.room()})
-	}
-	if who.Account != "" && l.config.Account != (Budget{}) {
-		add("account:"+who.Account, ReasonAccount, l.config.Account)
-	}
-	if who.Address.IsValid() && l.config.Address != (Budget{}) {
-		add("address:"+network(who.Address), ReasonAddress, l.config.Address)
-	}
+	buckets, charges := l.bill(who, points)
 	if len(charges) == 0 {
 		return d
 	}
 	levels, ok := ask(charges)
 	for i, level := range levels {
 		wait := max(0, level+charges[i].Take-charges[i].Room)
-		left := budgets[i].left(level)
+		left := buckets[i].left(level)
 		if i == 0 || ok && left < d.Available || !ok && wait > d.Wait {
-			d.Wait, d.Reason, d.Budget, d.Available = wait, reasons[i], budgets[i], left
+			d.Wait, d.Reason, d.Budget, d.Available = wait, buckets[i].reason, buckets[i].Budget, left
 		}
 	}
 	if ok {
@@ -180,6 +191,27 @@ func (l *Limiter) decide(who Caller, points int, ask func([]Charge) ([]time.Dura
 	d.Allowed = false
 	l.refusals.WithLabelValues(d.Reason).Inc()
 	return d
+}
+
+// A bucket is one of a caller's budgets.
+type bucket struct {
+	Budget
+	reason string // of a refusal when it is spent
+}
+
+// bill makes out what a caller is charged, and where.
+func (l *Limiter) bill(who Caller, points int) (buckets []bucket, charges []Charge) {
+	add := func(key, reason string, b Budget) {
+		buckets = append(buckets, bucket{b, reason})
+		charges = append(charges, Charge{Key: key, Take: b.time(min(points, b.Burst)), Room: b.room()})
+	}
+	if who.Account != "" && l.config.Account != (Budget{}) {
+		add("account:"+who.Account, ReasonAccount, l.config.Account)
+	}
+	if who.Address.IsValid() && l.config.Address != (Budget{}) {
+		add("address:"+network(who.Address), ReasonAddress, l.config.Address)
+	}
+	return buckets, charges
 }
 
 // network is whom an address stands for: one household has 2^64 addresses of IPv6.

@@ -53,7 +53,7 @@ func TestABudgetIsSpentAndComesBack(t *testing.T) {
 		{9 * time.Second, 1_000, true, 0, 0},
 	} {
 		held.Advance(step.after)
-		d := l.Take(t.Context(), who, step.points)
+		d := l.Take(t.Context(), who, step.points, 0)
 		if d.Allowed != step.allowed || d.Available != step.available || d.Wait != step.wait || d.Requested != step.points {
 			t.Errorf("%+v: %+v", step, d)
 		}
@@ -83,9 +83,29 @@ func TestTwoBudgets(t *testing.T) {
 		{Caller{Account: "acc_cid", Address: ann.Address}, 1, ReasonAddress, 0},
 		{Caller{Account: "acc_cid", Address: netip.MustParseAddr("192.0.2.2")}, 10, "", 0}, // and neither did his
 	} {
-		if d := l.Take(t.Context(), step.who, step.points); d.Reason != step.reason || d.Allowed != (step.reason == "") || d.Available != step.available {
+		if d := l.Take(t.Context(), step.who, step.points, 0); d.Reason != step.reason || d.Allowed != (step.reason == "") || d.Available != step.available {
 			t.Errorf("%+v: %+v", step, d)
 		}
+	}
+}
+
+// To be refused may cost something, and what is spent is never more than there is.
+func TestTrouble(t *testing.T) {
+	l := limiter(t, Config{Account: Budget{1, 100}, Address: Budget{1, 30}, Store: NewMemory(clock.Hold(noon))})
+	ann := Caller{Account: "acc_ann", Address: netip.MustParseAddr("192.0.2.1")}
+	l.Spend(t.Context(), ann, 5)
+	for i, want := range []struct {
+		available int
+		wait      time.Duration
+	}{{15, 15 * time.Second}, {5, 25 * time.Second}, {0, 30 * time.Second}, {0, 30 * time.Second}} {
+		if d := l.Take(t.Context(), ann, 1_000, 10); d.Allowed || d.Reason != ReasonAccount && d.Reason != ReasonAddress {
+			t.Errorf("%d: %+v", i, d)
+		} else if d := l.Peek(Caller{Address: ann.Address}, 30); d.Available != want.available || d.Wait != want.wait {
+			t.Errorf("%d: %+v, want %+v", i, d, want)
+		}
+	}
+	if d := l.Peek(Caller{Account: ann.Account}, 100); d.Available != 55 {
+		t.Errorf("%+v", d)
 	}
 }
 
@@ -97,7 +117,7 @@ func TestPeekTakesNothing(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	l.Take(t.Context(), who, 2)
+	l.Take(t.Context(), who, 2, 0)
 	if d := l.Peek(who, 1); d.Allowed || d.Wait != time.Second {
 		t.Errorf("%+v", d)
 	}
@@ -118,12 +138,12 @@ func TestWhoSharesABudget(t *testing.T) {
 		{"fe80::1%eth0", true},
 		{"fe80::1%eth1", false},
 	} {
-		if d := l.Take(t.Context(), from(c.address), 1); d.Allowed != c.allowed {
+		if d := l.Take(t.Context(), from(c.address), 1, 0); d.Allowed != c.allowed {
 			t.Errorf("%s: %+v", c.address, d)
 		}
 	}
 	for range 3 {
-		if !l.Take(t.Context(), Caller{}, 1).Allowed || !l.Take(t.Context(), Caller{Account: "acc_ann"}, 1).Allowed {
+		if !l.Take(t.Context(), Caller{}, 1, 0).Allowed || !l.Take(t.Context(), Caller{Account: "acc_ann"}, 1, 0).Allowed {
 			t.Error("refused without a budget")
 		}
 	}
@@ -138,7 +158,7 @@ func TestManyAtOnce(t *testing.T) {
 		all.Go(func() {
 			for j := range 200 {
 				who := Caller{Account: fmt.Sprint("acc_", (i+j)%4), Address: netip.MustParseAddr("192.0.2.1")}
-				if l.Take(context.Background(), who, 1).Allowed {
+				if l.Take(context.Background(), who, 1, 0).Allowed {
 					taken.Add(1)
 				}
 			}
@@ -220,7 +240,7 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			l.Take(context.Background(), who, 1)
+			l.Take(context.Background(), who, 1, 0)
 		}
 	})
 }

@@ -107,10 +107,14 @@ func (s *Redis) ask(ctx context.Context, charges []Charge) ([]time.Duration, boo
 	if client == nil {
 		return nil, false, errAway
 	}
-	keys, args := make([]string, len(charges)), make([]string, 0, 2*len(charges))
+	keys, args := make([]string, len(charges)), make([]string, 0, 3*len(charges))
 	for i, c := range charges {
 		keys[i] = prefix + c.Key
-		args = append(args, strconv.FormatInt(c.Take.Microseconds(), 10), strconv.FormatInt(c.Room.Microseconds(), 10))
+		most := "0"
+		if c.Most {
+			most = "1"
+		}
+		args = append(args, strconv.FormatInt(c.Take.Microseconds(), 10), strconv.FormatInt(c.Room.Microseconds(), 10), most)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

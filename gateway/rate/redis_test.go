@@ -5,9 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,73 +14,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/redistest"
 )
 
-// A server is a real Redis on a socket of its own.
-type server struct {
-	url, folder string
-	process     *exec.Cmd
-}
-
-func newServer(t testing.TB) *server {
+func connect(t testing.TB, s *redistest.Server, c clock.Clock, log *slog.Logger) *Redis {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not installed: apt-get install redis-server")
-	}
-	folder, err := os.MkdirTemp("", "rate") // t.TempDir may be too long for a socket's name
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{folder: folder, url: "unix://" + filepath.Join(folder, "s")}
-	t.Cleanup(func() { s.kill(); os.RemoveAll(folder) })
-	return s
-}
-
-// start runs the server and waits for its word that it is ready.
-func (s *server) start(t testing.TB) {
-	t.Helper()
-	s.process = exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(s.folder, "s"),
-		"--save", "", "--appendonly", "no", "--dir", s.folder, "--daemonize", "no")
-	out, err := s.process.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan bool, 1)
-	go func() {
-		var said bytes.Buffer
-		buf := make([]byte, 4096)
-		for {
-			n, err := out.Read(buf)
-			said.Write(buf[:n])
-			if strings.Contains(strings.ToLower(said.String()), "ready to accept connections") {
-				ready <- true
-				return
-			}
-			if err != nil {
-				ready <- false
-				return
-			}
-		}
-	}()
-	if !<-ready {
-		t.Fatal("redis-server does not start")
-	}
-}
-
-func (s *server) kill() {
-	if s.process != nil {
-		s.process.Process.Kill()
-		s.process.Wait()
-		s.process = nil
-	}
-}
-
-func (s *server) open(t testing.TB, c clock.Clock, log *slog.Logger) *Redis {
-	t.Helper()
-	r, err := OpenRedis(s.url, c, log, nil)
+	r, err := OpenRedis(s.URL, c, log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +44,9 @@ func decidedAlone(t *testing.T, r *Redis) float64 {
 var silent = slog.New(slog.DiscardHandler)
 
 func TestTwoGatewaysShareOneBudget(t *testing.T) {
-	s := newServer(t)
-	s.start(t)
-	gateways := []*Redis{s.open(t, clock.System, silent), s.open(t, clock.System, silent)}
+	s := redistest.New(t)
+	s.Start(t)
+	gateways := []*Redis{connect(t, s, clock.System, silent), connect(t, s, clock.System, silent)}
 	var taken atomic.Int64
 	var all sync.WaitGroup
 	for i := range 16 {
@@ -139,9 +75,9 @@ func TestTwoGatewaysShareOneBudget(t *testing.T) {
 
 // Both buckets of a charge are poured into, or neither is; a bucket is forgotten once it has drained.
 func TestRedisTakesAllOrNothing(t *testing.T) {
-	s := newServer(t)
-	s.start(t)
-	r, other := s.open(t, clock.System, silent), s.open(t, clock.System, silent)
+	s := redistest.New(t)
+	s.Start(t)
+	r, other := connect(t, s, clock.System, silent), connect(t, s, clock.System, silent)
 	both := append(hours("account:ann", 1, 1), hours("address:here", 1, 5)...)
 	if _, ok := r.Take(t.Context(), both); !ok {
 		t.Fatal("refused")
@@ -159,13 +95,29 @@ func TestRedisTakesAllOrNothing(t *testing.T) {
 	}
 }
 
+// What was done already is charged as far as there is room, by either store in the same way.
+func TestMostOfIt(t *testing.T) {
+	s := redistest.New(t)
+	s.Start(t)
+	for name, store := range map[string]Store{"Redis": connect(t, s, clock.System, silent), "memory": NewMemory(clock.Hold(noon))} {
+		charges := append(hours("account:ann", 4, 5), hours("address:here", 4, 10)...)
+		charges[0].Most, charges[1].Most = true, true
+		for i, want := range [][2]time.Duration{{4, 4}, {5, 8}, {5, 10}, {5, 10}} {
+			levels, ok := store.Take(t.Context(), charges)
+			if !ok || levels[0].Round(time.Minute) != want[0]*time.Hour || levels[1].Round(time.Minute) != want[1]*time.Hour {
+				t.Errorf("%s, %d: %v %v", name, i, levels, ok)
+			}
+		}
+	}
+}
+
 // While Redis is away nobody is refused for that, what is known stays known, and one line a minute says so.
 func TestRedisGoesAndComesBack(t *testing.T) {
-	s := newServer(t)
+	s := redistest.New(t)
 	var lines bytes.Buffer
 	var mu sync.Mutex
 	held := clock.Hold(noon)
-	r := s.open(t, held, slog.New(slog.NewTextHandler(&locked{&lines, &mu}, nil)))
+	r := connect(t, s, held, slog.New(slog.NewTextHandler(&locked{&lines, &mu}, nil)))
 	said := func() int {
 		mu.Lock()
 		defer mu.Unlock()
@@ -186,7 +138,7 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 		t.Errorf("%d lines within a minute", n)
 	}
 
-	s.start(t)
+	s.Start(t)
 	shared := func() bool { return r.client.Load() != nil }
 	await(t, shared)
 	if _, ok := r.Take(t.Context(), hours("late", 2, 3)); !ok {
@@ -196,7 +148,7 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 		t.Errorf("%v decisions alone", n)
 	}
 
-	s.kill()
+	s.Kill()
 	held.Advance(time.Minute)
 	if _, ok := r.Take(t.Context(), hours("late", 2, 3)); ok {
 		t.Error("what Redis had answered was forgotten")
@@ -243,9 +195,9 @@ func (l *locked) Write(p []byte) (int, error) {
 }
 
 func BenchmarkTakeOfRedis(b *testing.B) {
-	s := newServer(b)
-	s.start(b)
-	r := s.open(b, clock.System, silent)
+	s := redistest.New(b)
+	s.Start(b)
+	r := connect(b, s, clock.System, silent)
 	b.SetParallelism(64)
 	var n atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
