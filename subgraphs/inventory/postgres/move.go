@@ -24,7 +24,9 @@ const (
 		SELECT s.variant_id, s.seq, s.on_hand, s.held, i.product_id FROM stock s JOIN items i USING (variant_id)
 		WHERE s.variant_id = ANY ($1) ORDER BY s.variant_id FOR NO KEY UPDATE OF s`
 	levelsOf  = `SELECT variant_id, warehouse_id, on_hand, held FROM levels WHERE variant_id = ANY ($1)`
-	answersTo = `SELECT caller, key, input, answer FROM answers WHERE (caller, key) IN (SELECT unnest($1::text[]), unnest($2::text[]))`
+	answersTo = `
+		SELECT a.* FROM unnest($1::text[], $2::text[]) AS k (caller, key)
+		CROSS JOIN LATERAL (SELECT caller, key, input, answer FROM answers WHERE caller = k.caller AND key = k.key OFFSET 0) AS a`
 )
 
 // A turn is a transaction's turn at some variants.

@@ -14,12 +14,14 @@ DROP TRIGGER agrees ON stock;
 -- +goose StatementBegin
 -- A level is as the newest movement in its place left it.
 CREATE OR REPLACE FUNCTION level_agrees() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    l levels;
 BEGIN
+    SELECT * INTO l FROM levels WHERE variant_id = NEW.variant_id AND warehouse_id = NEW.warehouse_id;
     IF NOT EXISTS (
-        SELECT FROM levels l JOIN ledger g ON g.variant_id = l.variant_id AND g.seq = l.seq
-        WHERE l.variant_id = NEW.variant_id AND l.warehouse_id = NEW.warehouse_id AND g.warehouse_id = l.warehouse_id
-          AND g.on_hand_after = l.on_hand AND g.held_after = l.held
-          AND NOT EXISTS (SELECT FROM ledger n WHERE n.variant_id = NEW.variant_id AND n.seq > l.seq AND n.warehouse_id = NEW.warehouse_id))
+           SELECT FROM ledger g WHERE g.variant_id = NEW.variant_id AND g.seq = l.seq
+             AND g.warehouse_id = NEW.warehouse_id AND g.on_hand_after = l.on_hand AND g.held_after = l.held)
+       OR EXISTS (SELECT FROM ledger g WHERE g.variant_id = NEW.variant_id AND g.seq > l.seq AND g.warehouse_id = NEW.warehouse_id)
     THEN
         RAISE integrity_constraint_violation USING MESSAGE = format('the ledger does not say so of %s in %s', NEW.variant_id, NEW.warehouse_id);
     END IF;
@@ -82,11 +84,24 @@ DECLARE
 BEGIN
     SELECT a.* INTO line FROM added a WHERE NOT EXISTS (
         SELECT FROM ledger g
-        WHERE g.reservation_id = a.reservation_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
-          AND (g.kind = 'HOLD') AND g.quantity = a.quantity)
+        WHERE g.reservation_id = a.reservation_id AND g.variant_id || '' = a.variant_id -- not by the ledger's primary key
+          AND g.warehouse_id = a.warehouse_id AND g.kind = 'HOLD' AND g.quantity = a.quantity)
     LIMIT 1;
     IF FOUND THEN
         RAISE integrity_constraint_violation USING MESSAGE = format('reservation %s holds nothing of %s', line.reservation_id, line.variant_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION all_lines_end() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    IF NEW.status <> 'HELD' AND EXISTS (
+        SELECT FROM reservation_lines n
+        WHERE n.reservation_id = NEW.id AND NOT EXISTS (
+            SELECT FROM ledger g
+            WHERE g.reservation_id = NEW.id AND g.variant_id || '' = n.variant_id AND g.warehouse_id = n.warehouse_id AND g.kind <> 'HOLD'))
+    THEN
+        RAISE integrity_constraint_violation USING MESSAGE = format('reservation %s is %s, but units of it are still held', NEW.id, NEW.status);
     END IF;
     RETURN NULL;
 END $$;
