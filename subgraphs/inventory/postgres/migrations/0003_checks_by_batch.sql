@@ -13,7 +13,7 @@ DROP TRIGGER agrees ON stock;
 
 -- +goose StatementBegin
 -- A level is as the newest movement in its place left it.
-CREATE OR REPLACE FUNCTION level_agrees() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+CREATE OR REPLACE FUNCTION level_agrees() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     l levels;
 BEGIN
@@ -31,7 +31,7 @@ END $$;
 -- Stock is the sum of its levels and at the head of its ledger; the movements that brought it there have no gap, and those
 -- of reservations are what these say. Every movement is seen here once, for none is ahead of its stock: see moves_stock.
 CREATE OR REPLACE FUNCTION stock_agrees() RETURNS trigger LANGUAGE plpgsql
-    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     since bigint := CASE TG_OP WHEN 'UPDATE' THEN OLD.seq ELSE 0 END;
     wrong bigint;
@@ -60,7 +60,7 @@ BEGIN
 END $$;
 
 -- No movement is ahead of the stock and the level that it moves.
-CREATE FUNCTION moves_stock() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+CREATE FUNCTION moves_stock() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     variant text;
 BEGIN
@@ -78,7 +78,7 @@ END $$;
 -- Every line is held by a movement. That one has a reservation, or else stock_agrees refuses it, and a level, or else
 -- moves_stock does; neither ever goes, so a line needs no foreign keys besides.
 CREATE OR REPLACE FUNCTION line_is_held() RETURNS trigger LANGUAGE plpgsql
-    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     line reservation_lines;
 BEGIN
@@ -93,7 +93,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE OR REPLACE FUNCTION all_lines_end() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+CREATE OR REPLACE FUNCTION all_lines_end() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.status <> 'HELD' AND EXISTS (
         SELECT FROM reservation_lines n
