@@ -18,7 +18,7 @@ type reserveCommand struct {
 	JSON    bool     `name:"json" help:"Print one JSON document instead of a table."`
 	Seconds int      `help:"How long each load lasts, 1 to 60." default:"3"`
 	Callers []int    `help:"How many call at once, one load after the other; the ratios are to SELECT FOR UPDATE at as many." default:"1,4,16,64,256" placeholder:"N"`
-	Only    []string `help:"These ways alone, besides the first: ${enum}." enum:"update,skip,ours,redis" placeholder:"WAY"`
+	Only    []string `help:"These ways alone, besides the first: ${enum}." enum:"update,skip,alone,ours,redis" placeholder:"WAY"`
 }
 
 // What holding one unit of a hot item is to reach.
@@ -122,13 +122,13 @@ func openWays(ctx context.Context, url, dir string, c reserveCommand) (ways []wa
 	if wants("skip") {
 		ways = append(ways, bare.skipLocked(c.Seconds*unitsEachSecond))
 	}
-	if wants("ours") {
+	if wants("alone") || wants("ours") {
 		ours, closeOurs, err := openOurs(ctx, url)
 		if err != nil {
 			return nil, closeAll, err
 		}
 		closers = append(closers, closeOurs)
-		ways = append(ways, ours)
+		ways = append(ways, slices.DeleteFunc(ours, func(w way) bool { return !wants(w.name) })...)
 	}
 	if wants("redis") {
 		redis, closeRedis, err := openRedis(ctx, dir)

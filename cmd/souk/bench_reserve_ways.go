@@ -124,40 +124,53 @@ func (benchGoods) Items(_ context.Context, variantIDs []string) (items []invento
 	return items, nil
 }
 
-// openOurs returns the inventory as the shop runs it: its tables, ledger, idempotency keys, events and constraints.
-func openOurs(ctx context.Context, url string) (way, func(), error) {
+// openOurs returns the inventory with its tables, ledger, idempotency keys, events and constraints: with every caller alone,
+// and as the shop runs it.
+func openOurs(ctx context.Context, url string) (ways []way, closeAll func(), err error) {
 	pool, err := reservePool(ctx, url, "inventory")
 	if err != nil {
-		return way{}, nil, err
+		return nil, nil, err
 	}
 	if err := postgres.Migrate(ctx, pool, inventorypostgres.Migrations); err != nil {
 		pool.Close()
-		return way{}, nil, err
+		return nil, nil, err
 	}
-	inv := inventory.New(inventorypostgres.NewStore(pool).Gather(inventorypostgres.Meeting, nil), benchGoods{}, clock.System)
-	shelf, err := inv.SaveWarehouse(ctx, benchSeller, inventory.Warehouse{Code: "BLR-1", Name: "Bengaluru", Pincode: "560001", Country: "IN"})
+	store := inventorypostgres.NewStore(pool)
+	alone := inventory.New(store, benchGoods{}, clock.System)
+	together := inventory.New(store.Gather(inventorypostgres.Meeting, nil), benchGoods{}, clock.System)
+	shelf, err := alone.SaveWarehouse(ctx, benchSeller, inventory.Warehouse{Code: "BLR-1", Name: "Bengaluru", Pincode: "560001", Country: "IN"})
 	if err != nil {
 		pool.Close()
-		return way{}, nil, err
+		return nil, nil, err
 	}
-	return way{"ours", "the shop's inventory, with ledger, keys and events", func(ctx context.Context, _ int) (func(context.Context) error, error) {
-		variant := id.New(id.Variant)
-		var stocked []inventory.Change
-		for range plentyOfUnits / 1_000_000 {
-			stocked = append(stocked, inventory.Change{VariantID: variant, WarehouseID: shelf.ID, Delta: 1_000_000})
+	return []way{
+		{"alone", "the shop's inventory, each caller alone", func(ctx context.Context, _ int) (func(context.Context) error, error) {
+			return holdOne(ctx, alone, shelf.ID)
+		}},
+		{"ours", "the shop's inventory: ledger, keys, events, shared transactions", func(ctx context.Context, _ int) (func(context.Context) error, error) {
+			return holdOne(ctx, together, shelf.ID)
+		}},
+	}, pool.Close, nil
+}
+
+// holdOne puts a new variant on the shelf and returns what holds one unit of it.
+func holdOne(ctx context.Context, inv *inventory.Inventory, shelf string) (func(context.Context) error, error) {
+	variant := id.New(id.Variant)
+	var stocked []inventory.Change
+	for range plentyOfUnits / 1_000_000 {
+		stocked = append(stocked, inventory.Change{VariantID: variant, WarehouseID: shelf, Delta: 1_000_000})
+	}
+	_, err := inv.Adjust(ctx, benchSeller, stocked, "bench", id.New(id.Event))
+	return func(ctx context.Context) error {
+		reply, err := inv.Hold(ctx, events.HoldRequest{
+			IdempotencyKey: id.New(id.Event), OrderID: id.New(id.Order), AccountID: id.New(id.Account),
+			Lines: []events.HoldLine{{VariantID: variant, Quantity: 1}}, ExpiresAt: time.Now().Add(5 * time.Minute),
+		})
+		if err == nil && reply.ReservationID == "" {
+			err = errSoldOutHere
 		}
-		_, err := inv.Adjust(ctx, benchSeller, stocked, "bench", id.New(id.Event))
-		return func(ctx context.Context) error {
-			reply, err := inv.Hold(ctx, events.HoldRequest{
-				IdempotencyKey: id.New(id.Event), OrderID: id.New(id.Order), AccountID: id.New(id.Account),
-				Lines: []events.HoldLine{{VariantID: variant, Quantity: 1}}, ExpiresAt: time.Now().Add(5 * time.Minute),
-			})
-			if err == nil && reply.ReservationID == "" {
-				err = errSoldOutHere
-			}
-			return err
-		}, err
-	}}, pool.Close, nil
+		return err
+	}, err
 }
 
 var errNoRedis = errors.New("there is no redis-server on this machine")
