@@ -91,12 +91,12 @@ func TestReserveTargetsAreRatiosWithAsManyCallers(t *testing.T) {
 func TestBenchMeasuresTheShopUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"bench --seconds 0":                   "--seconds is from 1 to 60",
-		"bench shop --seconds 61":             "--seconds is from 1 to 60",
-		"bench reserve --seconds 0":           "--seconds is from 1 to 60",
-		"bench reserve --callers 1,5000":      "--callers are from 1 to 4096",
-		"bench reserve --only ours,best":      `--only must be one of "update","skip","alone","ours","redis"`,
-		"bench --only disk,nothing":           "--only must be one of",
+		"bench --seconds 0":              "--seconds is from 1 to 60",
+		"bench shop --seconds 61":        "--seconds is from 1 to 60",
+		"bench reserve --seconds 0":      "--seconds is from 1 to 60",
+		"bench reserve --callers 1,5000": "--callers are from 1 to 4096",
+		"bench reserve --only ours,best": `--only must be one of "update","skip","alone","ours","redis"`,
+		"bench --only disk,nothing":      "--only must be one of",
 	} {
 		err := souk(t.Context(), strings.Fields(args), func(string) string { return "" }, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(want, " ")) {

@@ -5,15 +5,17 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres"
 )
 
 // 256 callers who hold one variant, each again and again.
 func BenchmarkCrowd(b *testing.B) {
-	s := open(b)
+	s, metrics := open(b), prometheus.NewRegistry()
 	v := s.stocked(1_000_000, s.warehouse("BLR-1"))
-	s.inv = inventory.New(postgres.NewStore(s.pool).Gather(postgres.Meeting, nil), sellsAll{}, s.clock)
+	s.inv = inventory.New(postgres.NewStore(s.pool).Gather(postgres.Meeting, metrics), sellsAll{}, s.clock)
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ResetTimer()
@@ -28,5 +30,8 @@ func BenchmarkCrowd(b *testing.B) {
 		})
 	}
 	wg.Wait()
+	if n, batches := shared(b, metrics); batches > 0 {
+		b.ReportMetric(float64(n)/float64(batches), "holds/batch")
+	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "holds/s")
 }

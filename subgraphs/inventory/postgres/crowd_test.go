@@ -108,7 +108,7 @@ func TestAVariantIsHotWhileCallersMeetOnIt(t *testing.T) {
 	s.inv = inventory.New(crowd, sellsAll{}, s.clock)
 
 	s.held(lines(1, hot)...)
-	if n := shared(t, metrics); n != 0 {
+	if n, _ := shared(t, metrics); n != 0 {
 		t.Fatalf("%d shared when nobody met", n)
 	}
 	// Somebody has the variant's lock, so that callers gather before it.
@@ -132,11 +132,11 @@ func TestAVariantIsHotWhileCallersMeetOnIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	if n := shared(t, metrics); n != callers-3 {
+	if n, _ := shared(t, metrics); n != callers-3 {
 		t.Errorf("%d of %d went together, want all but the first 3", n, callers)
 	}
 	s.held(lines(1, hot)...)
-	if n := shared(t, metrics); n != callers-3 || crowd.At(hot) != 0 {
+	if n, _ := shared(t, metrics); n != callers-3 || crowd.At(hot) != 0 {
 		t.Errorf("%d went together, %d are still there", n, crowd.At(hot))
 	}
 	s.want(hot, 100, callers+2)
@@ -144,8 +144,8 @@ func TestAVariantIsHotWhileCallersMeetOnIt(t *testing.T) {
 	s.sound()
 }
 
-// shared returns how many requests went into a batch.
-func shared(t *testing.T, r *prometheus.Registry) (n int) {
+// shared returns how many requests went into how many batches.
+func shared(t testing.TB, r *prometheus.Registry) (n, batches int) {
 	t.Helper()
 	families, err := r.Gather()
 	if err != nil {
@@ -155,10 +155,11 @@ func shared(t *testing.T, r *prometheus.Registry) (n int) {
 		if f.GetName() == "souk_batch_size" {
 			for _, m := range f.GetMetric() {
 				n += int(m.GetHistogram().GetSampleSum())
+				batches += int(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}
-	return n
+	return n, batches
 }
 
 // What the rows' own checks refused before they became checks of a statement.
