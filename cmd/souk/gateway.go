@@ -71,7 +71,7 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 }
 
 // doors opens the gateway to payments for who does not speak GraphQL: the provider with its webhooks, which are signed, and the
-// buyer who has to confirm a payment on the pages of the fake one.
+// buyer who has to confirm a payment on the pages of the fake one, in development.
 func (e *env) doors(c *gateway.Config) error {
 	payments := or(e.of("payments", "URL"), e.urls["payments"])
 	if payments == "" || e.supergraphFile != "" {
@@ -82,7 +82,10 @@ func (e *env) doors(c *gateway.Config) error {
 		return fmt.Errorf("SOUK_PAYMENTS_URL: %w", err)
 	}
 	to := httputil.NewSingleHostReverseProxy(at)
-	c.Routes = map[string]http.Handler{"POST /webhooks/": to, "/psp/fake/": to}
+	c.Routes = map[string]http.Handler{"POST /webhooks/": to}
+	if e.dev {
+		c.Routes["/psp/fake/"] = to // its pages show everybody's payments
+	}
 	return nil
 }
 

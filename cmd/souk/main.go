@@ -33,6 +33,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
 	Import  importCommand  `cmd:"" help:"Bring goods into a shop through its public graph."`
 	Bench   benchCommands  `cmd:"" help:"Measure the shop and its stores, and print a table."`
+	Check   checkCommand   `cmd:"" help:"Check that stock, orders and money agree; exit with 1 when they do not."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
 	Version versionCommand `cmd:"" help:"Print which build this is."`
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -13,6 +14,7 @@ import (
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, map[string]string{"SOUK_ORDER_EXPIRY": "3s"})
+	t.Cleanup(s.agrees) // once all of them, which run beside each other, are done
 	for name, test := range map[string]func(*testing.T, *testShop){
 		"silence cancels at expiry, with no client involved": silence,
 		"a success after expiry is given back":               lateSuccess,
@@ -204,7 +206,7 @@ func TestRestart(t *testing.T) {
 	waiting := s.pending(ann, lamp.variants[0], "0044")
 	stop()
 
-	s.start(dir, getenv, log)
+	stop = s.start(dir, getenv, log)
 	ann.base = s.base
 	ann.until(orderOf, vars{"id": placed}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "CAPTURED" })
 	ann.until(orderOf, vars{"id": waiting}, func(a answer) bool {
@@ -215,5 +217,11 @@ func TestRestart(t *testing.T) {
 	})
 	if n := s.available(lamp.variants[0]); n != 4 {
 		t.Errorf("%d left of 5, one of them sold", n)
+	}
+	s.agrees()
+	stop()
+	var said strings.Builder
+	if err := souk(t.Context(), []string{"check", "--data", dir}, getenv, &said, t.Output()); err != nil || said.String() != "2 orders at rest, 0 under way, 0 findings\n" {
+		t.Errorf("souk check: %v\n%s", err, said.String())
 	}
 }

@@ -37,6 +37,7 @@ type testShop struct {
 	warehouses    []string
 	category      string
 	breakers      map[string]*breaker // by part
+	config        config              // as the shop runs with
 }
 
 // openShop starts a shop with a seller, staff and two warehouses. The environment goes before the shop's own defaults.
@@ -71,6 +72,7 @@ func (s *testShop) start(dir string, getenv func(string) string, log *slog.Logge
 			if err := people(ctx, e); err != nil {
 				return err
 			}
+			s.config = e.config
 			ready <- base
 			return nil
 		})
@@ -89,6 +91,29 @@ func (s *testShop) start(dir string, getenv func(string) string, log *slog.Logge
 		s.t.Fatalf("the shop did not start: %v", err)
 	}
 	return stop
+}
+
+// agrees checks what orders, inventory and payments keep, once no order is under way any more.
+func (s *testShop) agrees() {
+	s.t.Helper()
+	ctx := context.WithoutCancel(s.t.Context()) // also while the test cleans up
+	books, err := openBooks(ctx, s.config.postgresURL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer books.close()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		r, err := books.check(ctx)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if r.underWay == 0 && len(r.findings) == 0 && r.atRest > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d orders are under way, %d at rest, and %q was found", r.underWay, r.atRest, r.findings)
+		}
+	}
 }
 
 // people are there before the shop opens: nobody becomes staff through the graph.

@@ -38,6 +38,7 @@ func TestShop(t *testing.T) {
 		}
 	})
 	t.Run("a dead subgraph leaves the rest of the page", func(t *testing.T) { deadSubgraphs(t, s.in(t)) }) // alone: the others need them all
+	s.agrees()
 }
 
 // in is the same shop, seen from a test of its own.

@@ -90,6 +90,22 @@ func TestGuardedFields(t *testing.T) {
 	}
 }
 
+// A guarded field that comes along with an open one is refused by the subgraph too; the client hears of it once.
+func TestTwoRefusalsAreOneError(t *testing.T) {
+	accounts, carts := newService(t, "access", "accounts"), newService(t, "access", "carts")
+	accounts.fields["Query.shops"] = value([]object{{"id": "s1"}, {"id": "s2"}})
+	carts.entities["Shop"] = func(rep object) object {
+		return object{"id": rep["id"], "visitors": coded{"you may not do this", "FORBIDDEN"}, "open": true}
+	}
+	e, _ := newEngine(t, "access", accounts, carts)
+	const want = `{"errors":[{"message":"you may not use this field","path":["shops",0,"visitors"],"extensions":{"code":"FORBIDDEN"}},` +
+		`{"message":"you may not use this field","path":["shops",1,"visitors"],"extensions":{"code":"FORBIDDEN"}}],` +
+		`"data":{"shops":[{"visitors":null,"open":true},{"visitors":null,"open":true}]}}`
+	if got := answerOf(t, e, as(viewer.Viewer{AccountID: "a1"}), `{ shops { visitors open } }`, ""); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
 func TestAGuestDoesNotSubscribeToWhatIsGuarded(t *testing.T) {
 	e, m := newAccess(t)
 	op := prepare(t, e, `subscription { inbox }`, "")

@@ -57,7 +57,16 @@ const mostErrors = 100
 func (x *executable) translate(found []Error, data json.RawMessage) Errors {
 	var out, nulls Errors
 	x.locate(found, data)
+	refused := map[string]bool{} // where the gateway itself said no
 	for _, f := range found {
+		if f.Code() == errorcodes.UnauthorizedFieldOrType {
+			refused[fmt.Sprint(x.clean(f.Path))] = true
+		}
+	}
+	for _, f := range found {
+		if c := f.Code(); (c == CodeUnauthenticated || c == CodeForbidden) && refused[fmt.Sprint(x.clean(f.Path))] {
+			continue // the subgraph says so too of a field that came along with others
+		}
 		t := x.translated(f, data)
 		if strings.HasPrefix(f.Message, nullFound) {
 			nulls = append(nulls, t...)

@@ -323,5 +323,27 @@ var graphs = []graph{
 		{"one-suffices", `{ me { id settings { theme } } }`, ""},
 		{"both-needed", `{ me { name badges settings { theme locale } } }`, ""},
 		{"beside-others", `{ a me { id } b }`, ""},
+		{"a-name-at-the-end", `{ me { settings { _: __typename } } }`, ""},
+	}}, {"unions", func(t testing.TB) []*service {
+		story := object{"__typename": "Story", "title": "Rain"}
+		issue := func(items ...object) object {
+			return object{"__typename": "Issue", "id": "1", "page": object{"items": items}}
+		}
+		press := newService(t, "unions", "press")
+		printed := issue(story, object{"__typename": "Photo", "file": "rain.jpg"})
+		press.fields["Query.press"], press.fields["Query.home"] = value(printed), value(issue(story))
+		press.entities["Issue"] = find("id", printed)
+		radio := newService(t, "unions", "radio")
+		said := issue(story, object{"__typename": "Clip", "seconds": 40})
+		said["onAir"] = said["page"]
+		radio.fields["Query.radio"], radio.fields["Query.home"] = value(said), value(issue(story))
+		radio.entities["Issue"] = find("id", said)
+		return []*service{press, radio}
+	}, []query{
+		{"settled-by-the-root", `{ press { page { items { __typename ... on Story { title } ... on Photo { file } ... on Clip { seconds } } } } radio { page { items { ... on Clip { seconds } } } } }`, ""},
+		{"settled-by-an-entity", `{ press { page { items { ... on Photo { file } ... on Clip { seconds } } } onAir { items { ... on Photo { file } ... on Clip { seconds } } } } }`, ""},
+		{"of-one-subgraph-elsewhere", `{ press { page { items { ... on Clip { seconds } } } } _: __typename }`, ""},
+		{"with-a-choice-of-nothing", `{ home { page { items { ... on Photo { file } } } } }`, ""},
+		{"with-a-choice", `{ home { page { items { __typename ... on Story { title } ... on Photo { file } ... on Clip { seconds } } } } }`, ""},
 	}},
 }

@@ -23,6 +23,7 @@ import (
 // A planner turns normalised operations into plans, each once.
 type planner struct {
 	config   plan.Configuration
+	graph    *supergraph.Supergraph
 	schema   *ast.Document
 	plans    *cache[*executable]
 	slots    chan struct{}
@@ -32,7 +33,7 @@ type planner struct {
 }
 
 func newPlanner(ctx context.Context, graph *supergraph.Supergraph, upstream *http.Client, c Config, m *metrics) (*planner, error) {
-	p := &planner{slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning, log: c.Log}
+	p := &planner{graph: graph, slots: make(chan struct{}, planners()), budget: c.PlanBudget, duration: m.planning, log: c.Log}
 	var err error
 	if p.plans, err = newCache[*executable](c.Plans, m.lookups, c.Log, "plans"); err != nil {
 		return nil, err
@@ -95,6 +96,7 @@ func (p *planner) make(text, name string) (*executable, error) {
 	if report.HasErrors() {
 		return nil, internal()
 	}
+	placeholder := settle(&doc, p.schema, p.graph)
 	planner, err := plan.NewPlanner(p.config)
 	if err != nil {
 		return nil, err
@@ -107,5 +109,9 @@ func (p *planner) make(text, name string) (*executable, error) {
 	forgetTrigger(made)
 	inSeries(made)
 	postprocess.NewProcessor(postprocess.EnableMultiFetch()).Process(made)
-	return newExecutable(made, text, name, p.log)
+	x, err := newExecutable(made, text, name, p.log)
+	if err == nil && placeholder != "" {
+		hide(x.response.Data, placeholder)
+	}
+	return x, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -171,10 +172,10 @@ func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, err
 			value = astjson.MustParseBytes(v.fallback)
 		}
 		if value != nil {
-			c := coercion{schema: schema}
+			c := coercion{schema: schema, path: []string{v.name}}
 			all.Set(nil, v.name, c.value(d.declared, v.typ, value))
 			if c.wrong != "" {
-				return nil, failure(CodeInput, `variable "$`+v.name+`" got an invalid value: `+c.wrong)
+				return nil, failure(CodeInput, c.wrong)
 			}
 		}
 	}
@@ -219,15 +220,19 @@ func validate(operation, schema *ast.Document, values []byte) error {
 // A coercion makes a variable's value what its type asks for.
 type coercion struct {
 	schema *ast.Document
-	wrong  string // what cannot be helped
+	path   []string // where it is, from the variable on
+	wrong  string   // what cannot be helped, and where
 }
 
-// value makes a list of what stands where the type has a list, however deep inside, and finds numbers that are no Int:
-// the library takes any number for one.
+// value makes a list of what stands where the type has a list, however deep inside, and finds what the library takes for right:
+// numbers that are no Int or no Float, and null where a default stands in for what is missing alone.
 func (c *coercion) value(doc *ast.Document, typ int, v *astjson.Value) *astjson.Value {
 	t := doc.Types[typ]
 	switch t.TypeKind {
 	case ast.TypeKindNonNull:
+		if v.Type() == astjson.TypeNull {
+			c.refuse("it must not be null")
+		}
 		return c.value(doc, t.OfType, v)
 	case ast.TypeKindList:
 		if v.Type() == astjson.TypeNull {
@@ -239,14 +244,17 @@ func (c *coercion) value(doc *ast.Document, typ int, v *astjson.Value) *astjson.
 			return list
 		}
 		for i, item := range v.GetArray() {
-			v.SetArrayItem(nil, i, c.value(doc, t.OfType, item))
+			v.SetArrayItem(nil, i, c.below("["+strconv.Itoa(i)+"]", doc, t.OfType, item))
 		}
 		return v
 	}
 	switch name := doc.TypeNameBytes(typ); v.Type() {
 	case astjson.TypeNumber:
-		if string(name) == "Int" && !isInt(v) {
-			c.wrong = "an Int is a whole number of 32 bits"
+		switch f := v.GetFloat64(); {
+		case string(name) == "Int" && !isInt(f):
+			c.refuse("an Int is a whole number of 32 bits")
+		case string(name) == "Float" && math.IsInf(f, 0):
+			c.refuse("a Float is a number of 64 bits")
 		}
 	case astjson.TypeObject:
 		c.fields(name, v)
@@ -262,12 +270,23 @@ func (c *coercion) fields(typeName []byte, v *astjson.Value) {
 	for _, ref := range c.schema.InputObjectTypeDefinitions[node.Ref].InputFieldsDefinition.Refs {
 		name := c.schema.InputValueDefinitionNameString(ref)
 		if field := v.Get(name); field != nil {
-			v.Set(nil, name, c.value(c.schema, c.schema.InputValueDefinitions[ref].Type, field))
+			v.Set(nil, name, c.below(name, c.schema, c.schema.InputValueDefinitions[ref].Type, field))
 		}
 	}
 }
 
-func isInt(v *astjson.Value) bool {
-	f := v.GetFloat64()
-	return f == math.Trunc(f) && f >= math.MinInt32 && f <= math.MaxInt32
+func (c *coercion) below(step string, doc *ast.Document, typ int, v *astjson.Value) *astjson.Value {
+	c.path = append(c.path, step)
+	v = c.value(doc, typ, v)
+	c.path = c.path[:len(c.path)-1]
+	return v
 }
+
+// refuse says what is wrong where the coercion is, in the words of the library; the first refusal stands.
+func (c *coercion) refuse(why string) {
+	if c.wrong == "" {
+		c.wrong = `variable "$` + c.path[0] + `" got an invalid value at "` + strings.Join(c.path, ".") + `": ` + why
+	}
+}
+
+func isInt(f float64) bool { return f == math.Trunc(f) && f >= math.MinInt32 && f <= math.MaxInt32 }

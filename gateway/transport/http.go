@@ -52,7 +52,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !preflighted(r) {
-		h.refuse(w, accept.json, refusal(codeCSRF, "a GET needs a Souk-Preflight header, so that no foreign page can send it unasked"))
+		h.refuse(w, accept.json, refusal(codeCSRF, "a GET from another site's page needs a Souk-Preflight header, so that no page can send it unasked"))
 		return
 	}
 	request, errs := h.decode(w, r)

@@ -171,10 +171,10 @@ func TestGet(t *testing.T) {
 func TestForeignPages(t *testing.T) {
 	h := open(t, nil)
 	for header, status := range map[string]int{
-		"Accept: */*":                         403, // an image tag
-		"Sec-Fetch-Site: cross-site":          403,
+		"Accept: */*":                         200, // no browser: curl, say
+		"Origin: https://elsewhere.test":      403,
+		"Sec-Fetch-Site: cross-site":          403, // an image tag
 		"Sec-Fetch-Site: same-site":           403,
-		"Content-Type: text/plain":            403,
 		"Sec-Fetch-Site: same-origin":         200,
 		"Sec-Fetch-Site: none":                200, // typed into the address bar
 		"Souk-Preflight: 1":                   200,
@@ -187,6 +187,11 @@ func TestForeignPages(t *testing.T) {
 		res, body := h.ask(t, "GET", "?query={hello}", nil, header)
 		if res.StatusCode != status || status == 403 && !strings.Contains(body, "PREFLIGHT_REQUIRED") {
 			t.Errorf("%s: %d %s", header, res.StatusCode, body)
+		}
+	}
+	for header, status := range map[string]int{"Content-Type: text/plain": 403, "Content-Type: application/json": 200, "Souk-Preflight: 1": 200} {
+		if res, body := h.ask(t, "GET", "?query={hello}", nil, "Sec-Fetch-Site: cross-site", header); res.StatusCode != status {
+			t.Errorf("from elsewhere, %s: %d %s", header, res.StatusCode, body)
 		}
 	}
 }

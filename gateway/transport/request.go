@@ -37,8 +37,9 @@ var preflights = []string{"Souk-Preflight", "Apollo-Require-Preflight", "X-Apoll
 
 // preflighted tells whether a browser would have asked us before sending the request on behalf of a foreign page.
 //
-// A POST must be application/json, which is such a request by itself. A GET needs one of the preflight headers, or the browser's
-// own word that it comes from our pages (Sec-Fetch-Site). So an image tag or a form elsewhere never runs an operation here.
+// A POST must be application/json, which is such a request by itself. Of a GET, browsers say where it comes from (Sec-Fetch-Site,
+// Origin): from elsewhere it needs one of the preflight headers, so an image tag or a form on a foreign page never runs an operation
+// here. What says neither is no browser, and asks for itself.
 func preflighted(r *http.Request) bool {
 	if r.Method != http.MethodGet {
 		return true
@@ -46,6 +47,10 @@ func preflighted(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":
 		return true
+	case "":
+		if r.Header.Get("Origin") == "" {
+			return true
+		}
 	}
 	for _, name := range preflights {
 		if r.Header.Get(name) != "" {

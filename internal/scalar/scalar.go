@@ -13,6 +13,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/shopspring/decimal"
+	"golang.org/x/text/language"
 )
 
 var plainDecimal = regexp.MustCompile(`^-?\d{1,20}(\.\d{1,12})?$`)
@@ -79,9 +80,17 @@ var codes = struct{ country, currency, language *regexp.Regexp }{
 // MarshalCountryCode writes the code.
 func MarshalCountryCode(s string) graphql.Marshaler { return graphql.MarshalString(s) }
 
-// UnmarshalCountryCode reads an ISO 3166-1 alpha-2 code.
+// UnmarshalCountryCode reads an ISO 3166-1 alpha-2 code that some country has.
 func UnmarshalCountryCode(v any) (string, error) {
-	return code(v, codes.country, "country code such as IN (ISO 3166-1 alpha-2)")
+	const want = "country code such as IN (ISO 3166-1 alpha-2)"
+	s, err := code(v, codes.country, want)
+	if err != nil {
+		return "", err
+	}
+	if region, err := language.ParseRegion(s); err != nil || !region.IsCountry() || region.Canonicalize() != region {
+		return "", fmt.Errorf("%q is not a %s", s, want)
+	}
+	return s, nil
 }
 
 // MarshalCurrencyCode writes the code.

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/postal"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -109,7 +110,6 @@ func (a *Accounts) SaveAddress(ctx context.Context, who viewer.Viewer, addressID
 }
 
 var (
-	pincode = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9 -]{0,10}[A-Z0-9])?$`)
 	country = regexp.MustCompile(`^[A-Z]{2}$`)
 	phone   = regexp.MustCompile(`^\+?[0-9(][0-9 ()./-]{3,24}$`)
 )
@@ -133,9 +133,9 @@ func (a Address) checked() (Address, error) {
 		}
 		*f.text = kept
 	}
-	a.Pincode = strings.ToUpper(strings.TrimSpace(a.Pincode))
-	if !pincode.MatchString(a.Pincode) {
-		return Address{}, ErrInput.Says("a postal code has from 1 to 12 letters and digits, with spaces or hyphens between").At("input", "pincode")
+	var ok bool
+	if a.Pincode, ok = postal.Code(a.Pincode); !ok {
+		return Address{}, ErrInput.Says(postal.Shape).At("input", "pincode")
 	}
 	if !country.MatchString(a.Country) {
 		return Address{}, ErrInput.Says("%.10q is not a country code such as IN", a.Country).At("input", "country")

@@ -92,7 +92,11 @@ func (cs *Carts) putting(ctx context.Context, wishes []Wish) (func(*Cart) error,
 		cs.touch(c)
 		for i, w := range wishes {
 			if err := c.put(w, variants[w.VariantID]); err != nil {
-				return err.At(at(i, "quantity")...)
+				blame := "quantity"
+				if err.Code == ErrCurrency.Code {
+					blame = "variantId"
+				}
+				return err.At(at(i, blame)...)
 			}
 		}
 		if len(c.Lines) > MaxLines {
@@ -111,7 +115,7 @@ func (c *Cart) put(w Wish, v events.VariantInfo) *fault.Error {
 		}
 		if l.VariantID == w.VariantID {
 			if l.Quantity+w.Quantity > MaxQuantity {
-				return ErrQuantity
+				return ErrQuantity.Says("a line has at most %d, and %d are in it already", MaxQuantity, l.Quantity)
 			}
 			l.Quantity += w.Quantity
 			l.Added = v.Price
@@ -135,7 +139,7 @@ func (cs *Carts) Update(ctx context.Context, who viewer.Viewer, cartID string, s
 			return Cart{}, err
 		}
 		if s.Quantity < 0 || s.Quantity > MaxQuantity {
-			return Cart{}, ErrQuantity.At(at(i, "quantity")...)
+			return Cart{}, ErrQuantity.Says("a quantity is 1 to %d, or 0 to take the line out", MaxQuantity).At(at(i, "quantity")...)
 		}
 		if slices.ContainsFunc(settings[:i], func(o Setting) bool { return o.LineID == s.LineID }) {
 			return Cart{}, ErrTwice.At(at(i, "lineId")...)

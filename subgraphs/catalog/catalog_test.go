@@ -122,6 +122,9 @@ func TestLimits(t *testing.T) {
 		"too much money": {func(in *ProductInput) {
 			in.Variants[0].Price.Amount = money.Money{Amount: 1e18, Currency: "JPY"}.Decimal()
 		}, "INVALID_AMOUNT variants 0 price"},
+		"a cart that cannot be added up": {func(in *ProductInput) {
+			in.Variants[0].Price.Amount = money.Money{Amount: money.Max/(100*999) + 1, Currency: "USD"}.Decimal()
+		}, "INVALID variants 0 price"},
 		"unknown money":   {func(in *ProductInput) { in.Variants[0].Price.CurrencyCode = "XXX" }, "INVALID_CURRENCY variants 0 price"},
 		"negative weight": {func(in *ProductInput) { in.Variants[0].WeightGrams = -1 }, "INVALID variants 0 weightGrams"},
 		"no category":     {func(in *ProductInput) { in.CategorySlug = " " }, "INVALID categorySlug"},

@@ -58,6 +58,7 @@ const (
 	mostPictures       = 100
 	mostRetired        = 1_000
 	mostGrams          = 1_000_000
+	dearest            = money.Max / 100_000 // a cart of 100 lines of 999 of it still adds up
 )
 
 var attributeKey = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
@@ -194,6 +195,8 @@ func (fs *Faults) variant(v VariantInput, path func(...string) []string) Variant
 		fs.AddErr(err)
 	case price.Amount <= 0:
 		fs.Add(invalid("a price is above zero"), path("price")...)
+	case price.Amount > dearest:
+		fs.Add(invalid("a price is at most %s", money.Money{Amount: dearest, Currency: price.Currency}), path("price")...)
 	default:
 		out.Price = price
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/page"
+	"github.com/souk-shop/souk/internal/postal"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -39,14 +40,13 @@ func (w Warehouse) Saved() events.WarehouseSaved {
 	}
 }
 
-var (
-	warehouseCode = regexp.MustCompile(`^[A-Z0-9-]{2,16}$`)
-	pincode       = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9 -]{0,8}[A-Za-z0-9])?$`)
-)
+var warehouseCode = regexp.MustCompile(`^[A-Z0-9-]{2,16}$`)
 
 // SaveWarehouse opens a warehouse, or changes the one with its code. For staff.
 func (inv *Inventory) SaveWarehouse(ctx context.Context, who viewer.Viewer, w Warehouse) (Warehouse, error) {
-	w.Name, w.Pincode = strings.TrimSpace(w.Name), strings.TrimSpace(w.Pincode)
+	var isCode bool
+	w.Name = strings.TrimSpace(w.Name)
+	w.Pincode, isCode = postal.Code(w.Pincode)
 	switch {
 	case !who.Staff():
 		return Warehouse{}, fault.New(fault.Forbidden, "FORBIDDEN", "staff only")
@@ -54,8 +54,8 @@ func (inv *Inventory) SaveWarehouse(ctx context.Context, who viewer.Viewer, w Wa
 		return Warehouse{}, invalid("a code is 2 to 16 capital letters, digits and dashes").At("input", "code")
 	case w.Name == "" || utf8.RuneCountInString(w.Name) > 120:
 		return Warehouse{}, invalid("a name has 1 to 120 characters").At("input", "name")
-	case !pincode.MatchString(w.Pincode):
-		return Warehouse{}, invalid("a postal code has 1 to 10 letters, digits, spaces and dashes").At("input", "pincode")
+	case !isCode:
+		return Warehouse{}, invalid(postal.Shape).At("input", "pincode")
 	case !(w.Latitude >= -90 && w.Latitude <= 90): // refuses NaN too
 		return Warehouse{}, invalid("a latitude is -90 to 90 degrees").At("input", "latitude")
 	case !(w.Longitude >= -180 && w.Longitude <= 180):

@@ -3,13 +3,12 @@ package logistics
 import (
 	"context"
 	"math"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/internal/postal"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -34,17 +33,15 @@ type Goal struct {
 }
 
 // ErrPincode refuses what no postal code looks like.
-var ErrPincode = fault.New(fault.Invalid, "INVALID_PINCODE", "a postal code has 3 to 10 letters, digits, spaces or dashes").At("pincode")
-
-var pincodeShape = regexp.MustCompile(`^[A-Z0-9][A-Z0-9 -]{1,8}[A-Z0-9]$`)
+var ErrPincode = fault.New(fault.Invalid, "INVALID_PINCODE", postal.Shape).At("pincode")
 
 // goal reads a postal code as people write it.
 func goal(country, pincode string) (Goal, error) {
-	pincode = strings.ToUpper(strings.TrimSpace(pincode))
-	if !pincodeShape.MatchString(pincode) {
+	code, ok := postal.Code(pincode)
+	if !ok {
 		return Goal{}, ErrPincode
 	}
-	return Goal{country, pincode}, nil
+	return Goal{country, code}, nil
 }
 
 // country of a postal code that comes without one: the caller's, else where the shop began.

@@ -41,7 +41,7 @@ type Verdict struct {
 
 // The refusals of a report.
 var (
-	ErrProvider  = fault.New(fault.Invalid, "INVALID", "there is no such provider").At("input", "provider")
+	ErrProvider  = fault.New(fault.Invalid, "UNKNOWN_PROVIDER", "there is no such provider").At("input", "provider")
 	ErrEventID   = fault.New(fault.Invalid, "INVALID", "an event's id has 1 to 200 characters").At("input", "eventId")
 	ErrReference = fault.New(fault.Invalid, "INVALID", "a reference has 1 to 200 characters").At("input", "reference")
 	ErrUnheardOf = fault.New(fault.NotFound, "NOT_FOUND", "no payment has this reference yet; the event is kept, and counts once there is one").At("input", "reference")

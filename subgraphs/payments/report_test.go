@@ -56,6 +56,7 @@ func TestWebhooksThatAreNotTheProviders(t *testing.T) {
 	w := newWorld(t)
 	p := w.pay(fake.NeedsAction)
 	body := []byte(`{"id":"evt_1","kind":"AUTHORIZE","success":true,"payment":"` + p.PaymentID + `","reference":"` + w.now(p).Reference + `"}`)
+	lessThanNothing := bytes.Replace(body, []byte(`"success"`), []byte(`"amount":{"amount":-5,"currency":"USD"},"success"`), 1)
 	h := http.NewServeMux()
 	h.Handle(webhooks.Path, webhooks.Handler(w.ps, slog.New(slog.DiscardHandler)))
 	secret := []byte("secret")
@@ -64,15 +65,16 @@ func TestWebhooksThatAreNotTheProviders(t *testing.T) {
 		body            []byte
 		want            int
 	}{
-		"unsigned":         {"fake", "", body, 401},
-		"another secret":   {"fake", psp.Sign([]byte("guess"), body, noon), body, 401},
-		"another body":     {"fake", psp.Sign(secret, body, noon), append(bytes.Clone(body), ' '), 401},
-		"too old":          {"fake", psp.Sign(secret, body, noon.Add(-6*time.Minute)), body, 401},
-		"from the future":  {"fake", psp.Sign(secret, body, noon.Add(6*time.Minute)), body, 401},
-		"another provider": {"stripe", psp.Sign(secret, body, noon), body, 404},
-		"not JSON":         {"fake", psp.Sign(secret, []byte("{"), noon), []byte("{"), 400},
-		"no kind":          {"fake", psp.Sign(secret, []byte(`{"id":"1","reference":"x","kind":"MAGIC"}`), noon), []byte(`{"id":"1","reference":"x","kind":"MAGIC"}`), 400},
-		"huge":             {"fake", "t=1,v1=00", bytes.Repeat([]byte(" "), 1<<17), 413},
+		"unsigned":          {"fake", "", body, 401},
+		"another secret":    {"fake", psp.Sign([]byte("guess"), body, noon), body, 401},
+		"another body":      {"fake", psp.Sign(secret, body, noon), append(bytes.Clone(body), ' '), 401},
+		"too old":           {"fake", psp.Sign(secret, body, noon.Add(-6*time.Minute)), body, 401},
+		"from the future":   {"fake", psp.Sign(secret, body, noon.Add(6*time.Minute)), body, 401},
+		"another provider":  {"stripe", psp.Sign(secret, body, noon), body, 404},
+		"not JSON":          {"fake", psp.Sign(secret, []byte("{"), noon), []byte("{"), 400},
+		"no kind":           {"fake", psp.Sign(secret, []byte(`{"id":"1","reference":"x","kind":"MAGIC"}`), noon), []byte(`{"id":"1","reference":"x","kind":"MAGIC"}`), 400},
+		"less than nothing": {"fake", psp.Sign(secret, lessThanNothing, noon), lessThanNothing, 200}, // it never counts: once told is enough
+		"huge":              {"fake", "t=1,v1=00", bytes.Repeat([]byte(" "), 1<<17), 413},
 	} {
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/webhooks/"+c.path, bytes.NewReader(c.body))
 		req.Header.Set(fake.SignatureHeader, c.signature)

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/accounts"
 	"github.com/souk-shop/souk/subgraphs/accounts/internal/gen"
@@ -10,8 +11,8 @@ import (
 
 func (m *mutation) AddressSave(ctx context.Context, in gen.AddressInput) (*gen.AccountPayload, error) {
 	_, err := m.accounts.SaveAddress(ctx, viewer.From(ctx), in.ID, accounts.Address{
-		Name: in.Name, Line1: in.Line1, Line2: text(in.Line2), City: in.City, Region: text(in.Region),
-		Pincode: in.Pincode, Country: in.Country, Phone: text(in.Phone), Default: in.Default,
+		Name: in.Name, Line1: in.Line1, Line2: optional.Text(in.Line2), City: in.City, Region: optional.Text(in.Region),
+		Pincode: in.Pincode, Country: in.Country, Phone: optional.Text(in.Phone), Default: in.Default,
 	})
 	return m.changed(ctx, err)
 }
@@ -28,27 +29,13 @@ func (*account) Addresses(ctx context.Context, a *accounts.Account) ([]accounts.
 }
 
 func (*address) Line2(_ context.Context, a *accounts.Address) (*string, error) {
-	return unlessEmpty(a.Line2), nil
+	return optional.Of(a.Line2), nil
 }
 
 func (*address) Region(_ context.Context, a *accounts.Address) (*string, error) {
-	return unlessEmpty(a.Region), nil
+	return optional.Of(a.Region), nil
 }
 
 func (*address) Phone(_ context.Context, a *accounts.Address) (*string, error) {
-	return unlessEmpty(a.Phone), nil
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(a.Phone), nil
 }

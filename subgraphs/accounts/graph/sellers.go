@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/accounts"
 	"github.com/souk-shop/souk/subgraphs/accounts/internal/gen"
@@ -13,7 +14,7 @@ func (q *query) Seller(ctx context.Context, id, slug *string) (*accounts.Seller,
 }
 
 func (m *mutation) SellerOnboard(ctx context.Context, in gen.SellerOnboardInput) (*gen.SellerPayload, error) {
-	s, err := m.accounts.Onboard(ctx, viewer.From(ctx), in.Name, in.Tier, text(in.TaxID))
+	s, err := m.accounts.Onboard(ctx, viewer.From(ctx), in.Name, in.Tier, optional.Text(in.TaxID))
 	errs, err := userErrors(err)
 	if err != nil || len(errs) > 0 {
 		return &gen.SellerPayload{UserErrors: errs}, err

@@ -81,7 +81,7 @@ func setup(t *testing.T) *shop {
 }
 
 const shown = `cart { id version totalQuantity account { id } cost { total { amount currencyCode } } lines { nodes { id quantity unitPrice { amount } cost { amount } } }
-	problems { code lineId availableQuantity } } userErrors { code field }`
+	problems { code lineId availableQuantity } } userErrors { code message field }`
 
 // do runs a mutation with one input and returns its payload.
 func (s *shop) do(who viewer.Viewer, mutation, inputType string, input map[string]any) payload {
@@ -130,8 +130,8 @@ type payload struct {
 		}
 	}
 	UserErrors []struct {
-		Code  string
-		Field []string
+		Code, Message string
+		Field         []string
 	}
 }
 
@@ -210,7 +210,7 @@ func TestRefusals(t *testing.T) {
 		"malformed variant":   {s.add(guest, c.ID, "var_1", 1), "INVALID input.lines.0.variantId"},
 		"unknown variant":     {s.add(guest, c.ID, id.New(id.Variant), 1), "NOT_FOUND input.lines.0.variantId"},
 		"not sold":            {s.add(guest, c.ID, gone, 1), "NOT_FOR_SALE input.lines.0.variantId"},
-		"another currency":    {s.add(guest, c.ID, euro, 1), "CURRENCY_MISMATCH input.lines.0.quantity"},
+		"another currency":    {s.add(guest, c.ID, euro, 1), "CURRENCY_MISMATCH input.lines.0.variantId"},
 		"too many":            {s.add(guest, c.ID, many...), "LIMIT_EXCEEDED input.lines"},
 		"malformed cart":      {s.add(guest, "cart_1", lamp, 1), "INVALID input.cartId"},
 		"unknown cart":        {s.add(guest, id.New(id.Cart), lamp, 1), "NOT_FOUND input.cartId"},
@@ -225,6 +225,21 @@ func TestRefusals(t *testing.T) {
 	}
 	if got := string(s.ask(account(), `query ($id: ID!) { cart(id: $id) { id } }`, map[string]any{"id": anns.ID})); got != `{"cart":null}` {
 		t.Errorf("another's cart is %s", got)
+	}
+}
+
+// A refused quantity is told the number that would do.
+func TestQuantitiesAreRefusedInNumbers(t *testing.T) {
+	s := setup(t)
+	lamp := s.sell(1990, "USD", 100)
+	c := s.create(guest, lamp, 998).Cart
+	over := s.add(guest, c.ID, lamp, 2).UserErrors
+	if len(over) != 1 || over[0].Message != "a line has at most 999, and 998 are in it already" {
+		t.Errorf("%+v", over)
+	}
+	below := s.do(guest, "cartLinesUpdate", "CartLinesUpdateInput!", map[string]any{"cartId": c.ID, "lines": []map[string]any{{"lineId": c.Lines.Nodes[0].ID, "quantity": -1}}}).UserErrors
+	if len(below) != 1 || below[0].Message != "a quantity is 1 to 999, or 0 to take the line out" {
+		t.Errorf("%+v", below)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/subgraphs/cart"
 	"github.com/souk-shop/souk/subgraphs/cart/postgres/internal/db"
 )
@@ -63,7 +64,7 @@ func (s *Store) CartsOfLines(ctx context.Context, lineIDs []string) ([]cart.Cart
 func (s *Store) Create(ctx context.Context, c cart.Cart, rule func(*cart.Cart) error) (created cart.Cart, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
-		account := optional(c.AccountID)
+		account := optional.Of(c.AccountID)
 		if _, err := q.InsertCart(ctx, db.InsertCartParams{ID: c.ID, AccountID: account, UpdatedAt: time.Now(), ExpiresAt: time.Now()}); err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func (s *Store) save(ctx context.Context, q *db.Queries, before, c cart.Cart) (c
 	}
 	c.Version++
 	if err := q.UpdateCart(ctx, db.UpdateCartParams{
-		ID: c.ID, Version: int32(c.Version), AccountID: optional(c.AccountID), MergedInto: optional(c.MergedInto), UpdatedAt: c.UpdatedAt, ExpiresAt: c.ExpiresAt,
+		ID: c.ID, Version: int32(c.Version), AccountID: optional.Of(c.AccountID), MergedInto: optional.Of(c.MergedInto), UpdatedAt: c.UpdatedAt, ExpiresAt: c.ExpiresAt,
 	}); err != nil {
 		return c, err
 	}
@@ -219,23 +220,9 @@ func withLines(ctx context.Context, q *db.Queries, rows []db.Cart) ([]cart.Cart,
 	out := make([]cart.Cart, len(rows))
 	for i, r := range rows {
 		out[i] = cart.Cart{
-			ID: r.ID, Version: int(r.Version), AccountID: text(r.AccountID), MergedInto: text(r.MergedInto), Lines: of[r.ID],
+			ID: r.ID, Version: int(r.Version), AccountID: optional.Text(r.AccountID), MergedInto: optional.Text(r.MergedInto), Lines: of[r.ID],
 			UpdatedAt: r.UpdatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(),
 		}
 	}
 	return out, nil
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/catalog"
@@ -39,7 +40,7 @@ func (b *bulk) RowErrors(ctx context.Context, of *catalog.BulkOperation, first *
 }
 
 func (*rowError) ExternalID(_ context.Context, r *catalog.RowError) (*string, error) {
-	return unlessEmpty(r.ExternalID), nil
+	return optional.Of(r.ExternalID), nil
 }
 
 func (*rowError) Errors(_ context.Context, r *catalog.RowError) ([]gen.CatalogUserError, error) {

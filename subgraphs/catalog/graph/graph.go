@@ -81,10 +81,3 @@ func shown(faults catalog.Faults) []gen.CatalogUserError {
 func userError(e *fault.Error) gen.CatalogUserError {
 	return gen.CatalogUserError{Code: subgraph.Code[gen.CatalogErrorCode](e), Message: e.Message, Field: e.Field}
 }
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

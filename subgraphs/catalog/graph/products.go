@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/catalog"
@@ -43,14 +44,14 @@ func (m *mutation) StagedUploadCreate(ctx context.Context, in gen.StagedUploadIn
 }
 
 func (*product) Brand(_ context.Context, p *catalog.Product) (*string, error) {
-	return unlessEmpty(p.Brand), nil
+	return optional.Of(p.Brand), nil
 }
 
 func (*product) ExternalID(ctx context.Context, p *catalog.Product) (*string, error) {
 	if !p.KeptBy(viewer.From(ctx)) {
 		return nil, nil
 	}
-	return unlessEmpty(p.ExternalID), nil
+	return optional.Of(p.ExternalID), nil
 }
 
 func (*product) Category(ctx context.Context, p *catalog.Product) (*catalog.Category, error) {
@@ -87,5 +88,5 @@ func (*product) VariantByOptions(_ context.Context, p *catalog.Product, options 
 }
 
 func (*attribute) Unit(_ context.Context, a *catalog.Attribute) (*string, error) {
-	return unlessEmpty(a.Unit), nil
+	return optional.Of(a.Unit), nil
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/internal/gen"
@@ -80,20 +81,13 @@ func (*movement) Warehouse(ctx context.Context, m *inventory.Movement) (*invento
 }
 
 func (*movement) ReservationID(_ context.Context, m *inventory.Movement) (*string, error) {
-	return unlessEmpty(m.ReservationID), nil
+	return optional.Of(m.ReservationID), nil
 }
 
 func (*movement) OrderID(_ context.Context, m *inventory.Movement) (*string, error) {
-	return unlessEmpty(m.OrderID), nil
+	return optional.Of(m.OrderID), nil
 }
 
 func (*movement) Reason(_ context.Context, m *inventory.Movement) (*string, error) {
-	return unlessEmpty(m.Reason), nil
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(m.Reason), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
@@ -173,7 +174,7 @@ func movement(r db.Ledger) inventory.Movement {
 	return inventory.Movement{
 		VariantID: r.VariantID, Seq: r.Seq, At: r.At, Kind: inventory.Kind(r.Kind), Quantity: int(r.Quantity),
 		WarehouseID: r.WarehouseID, OnHandAfter: int(r.OnHandAfter), HeldAfter: int(r.HeldAfter),
-		ReservationID: text(r.ReservationID), OrderID: text(r.OrderID), Reason: text(r.Reason), IdempotencyKey: text(r.IdempotencyKey),
+		ReservationID: optional.Text(r.ReservationID), OrderID: optional.Text(r.OrderID), Reason: optional.Text(r.Reason), IdempotencyKey: optional.Text(r.IdempotencyKey),
 	}
 }
 
@@ -193,13 +194,6 @@ func warehouse(r db.Warehouse) inventory.Warehouse {
 
 func item(r db.Item) inventory.Item {
 	return inventory.Item{VariantID: r.VariantID, ProductID: r.ProductID, SellerID: r.SellerID, SKU: r.Sku}
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 func each[From, To any](rows []From, convert func(From) To) []To {

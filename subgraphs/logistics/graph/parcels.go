@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/souk-shop/souk/dataloaders"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/logistics"
 	"github.com/souk-shop/souk/subgraphs/logistics/internal/gen"
@@ -42,7 +43,7 @@ func (q *query) Serviceability(ctx context.Context, pincode string, country *str
 }
 
 func (m *mutation) ShipmentCreate(ctx context.Context, in gen.ShipmentCreateInput) (*gen.ShipmentPayload, error) {
-	d := logistics.Dispatch{OrderID: in.OrderID, WarehouseID: in.WarehouseID, Courier: in.Courier, TrackingNumber: text(in.TrackingNumber), Key: in.IdempotencyKey}
+	d := logistics.Dispatch{OrderID: in.OrderID, WarehouseID: in.WarehouseID, Courier: in.Courier, TrackingNumber: optional.Text(in.TrackingNumber), Key: in.IdempotencyKey}
 	for _, l := range in.Lines {
 		d.Lines = append(d.Lines, logistics.DispatchLine{OrderLineID: l.OrderLineID, Quantity: l.Quantity})
 	}
@@ -51,7 +52,7 @@ func (m *mutation) ShipmentCreate(ctx context.Context, in gen.ShipmentCreateInpu
 
 func (m *mutation) ShipmentEventReport(ctx context.Context, in gen.ShipmentEventInput) (*gen.ShipmentPayload, error) {
 	return payload(m.logistics.Report(ctx, viewer.From(ctx), in.ShipmentID, logistics.Event{
-		ID: in.EventID, At: in.At, Status: in.Status, Location: text(in.Location), Note: text(in.Note),
+		ID: in.EventID, At: in.At, Status: in.Status, Location: optional.Text(in.Location), Note: optional.Text(in.Note),
 	}))
 }
 
@@ -83,27 +84,13 @@ func (shipment) Lines(_ context.Context, s *logistics.Shipment) ([]gen.ShipmentL
 }
 
 func (shipment) TrackingNumber(_ context.Context, s *logistics.Shipment) (*string, error) {
-	return unlessEmpty(s.TrackingNumber), nil
+	return optional.Of(s.TrackingNumber), nil
 }
 
 func (shipmentEvent) Location(_ context.Context, e *logistics.Event) (*string, error) {
-	return unlessEmpty(e.Location), nil
+	return optional.Of(e.Location), nil
 }
 
 func (shipmentEvent) Note(_ context.Context, e *logistics.Event) (*string, error) {
-	return unlessEmpty(e.Note), nil
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(e.Note), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/internal/gen"
@@ -30,9 +31,9 @@ func result(out orders.Outcome) gen.CheckoutResult {
 	case o == nil:
 		return gen.CheckoutRejected{Problems: problems(out.Problems)}
 	case o.Status == orders.Created:
-		return gen.CheckoutActionRequired{Order: o, RedirectURL: unlessEmpty(o.Saga.RedirectURL), ExpiresAt: o.Deadline}
+		return gen.CheckoutActionRequired{Order: o, RedirectURL: optional.Of(o.Saga.RedirectURL), ExpiresAt: o.Deadline}
 	case o.Status == orders.Cancelled:
-		return gen.CheckoutPaymentFailed{Order: o, Retryable: true, DeclineCode: unlessEmpty(o.Saga.DeclineCode)}
+		return gen.CheckoutPaymentFailed{Order: o, Retryable: true, DeclineCode: optional.Of(o.Saga.DeclineCode)}
 	}
 	return gen.CheckoutPlaced{Order: o}
 }
@@ -40,7 +41,7 @@ func result(out orders.Outcome) gen.CheckoutResult {
 func problems(from []events.CartProblem) []gen.CartProblem {
 	out := make([]gen.CartProblem, len(from))
 	for i, p := range from {
-		out[i] = gen.CartProblem{Code: gen.CartProblemCode(p.Code), Message: p.Message, LineID: unlessEmpty(p.LineID), AvailableQuantity: p.AvailableQuantity}
+		out[i] = gen.CartProblem{Code: gen.CartProblemCode(p.Code), Message: p.Message, LineID: optional.Of(p.LineID), AvailableQuantity: p.AvailableQuantity}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/orders"
@@ -50,20 +51,13 @@ func (orderLine) Seller(_ context.Context, l *orders.Line) (*gen.Seller, error) 
 }
 
 func (orderAddress) Line2(_ context.Context, a *orders.Address) (*string, error) {
-	return unlessEmpty(a.Line2), nil
+	return optional.Of(a.Line2), nil
 }
 
 func (orderAddress) Region(_ context.Context, a *orders.Address) (*string, error) {
-	return unlessEmpty(a.Region), nil
+	return optional.Of(a.Region), nil
 }
 
 func (orderAddress) Phone(_ context.Context, a *orders.Address) (*string, error) {
-	return unlessEmpty(a.Phone), nil
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(a.Phone), nil
 }

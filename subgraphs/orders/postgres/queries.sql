@@ -65,3 +65,6 @@ WHERE p.version < excluded.version;
 
 -- name: ParcelsOf :many
 SELECT * FROM order_parcels WHERE order_id = @order_id ORDER BY shipment_id;
+
+-- name: OrdersAfter :many
+SELECT * FROM orders WHERE id > @after ORDER BY id LIMIT @max::int;

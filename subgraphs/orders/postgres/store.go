@@ -88,6 +88,15 @@ func (s *Store) Count(ctx context.Context, l orders.List) (int, error) {
 	return int(n), err
 }
 
+// After walks all orders by id, a lot at a time, for who checks them: those behind an id, none at the end.
+func (s *Store) After(ctx context.Context, id string, most int) ([]orders.Order, error) {
+	rows, err := s.q.OrdersAfter(ctx, db.OrdersAfterParams{After: id, Max: int32(most)})
+	if err != nil {
+		return nil, err
+	}
+	return withLines(ctx, s.q, rows)
+}
+
 // withLines reads the lines of orders in one question and keeps the orders' order.
 func withLines(ctx context.Context, q *db.Queries, rows []db.Order) ([]orders.Order, error) {
 	ids := make([]string, len(rows))

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/payments"
 	"github.com/souk-shop/souk/subgraphs/payments/internal/gen"
@@ -92,7 +93,7 @@ func (account) PaymentMethods(ctx context.Context, of *gen.Account) ([]payments.
 }
 
 func (payment) DeclineCode(_ context.Context, p *payments.Payment) (*string, error) {
-	return unlessEmpty(p.DeclineCode), nil
+	return optional.Of(p.DeclineCode), nil
 }
 
 func (payment) Transactions(ctx context.Context, p *payments.Payment) ([]payments.Transaction, error) {
@@ -100,12 +101,5 @@ func (payment) Transactions(ctx context.Context, p *payments.Payment) ([]payment
 }
 
 func (transaction) Reference(_ context.Context, t *payments.Transaction) (*string, error) {
-	return unlessEmpty(t.Reference), nil
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(t.Reference), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/subgraphs/payments"
 	"github.com/souk-shop/souk/subgraphs/payments/postgres/internal/db"
 )
@@ -15,7 +16,7 @@ func payment(r db.Payment) payments.Payment {
 	m := func(amount int64) money.Money { return money.Money{Amount: amount, Currency: r.Currency} }
 	return payments.Payment{
 		ID: r.ID, Version: int(r.Version), OrderID: r.OrderID, AccountID: r.AccountID, MethodID: r.MethodID, Token: r.Token,
-		Provider: r.Provider, Reference: text(r.Reference), Status: payments.Status(r.Status), Amount: m(r.Amount),
+		Provider: r.Provider, Reference: optional.Text(r.Reference), Status: payments.Status(r.Status), Amount: m(r.Amount),
 		Authorized: m(r.Authorized), Captured: m(r.Captured), Refunded: m(r.Refunded), Released: r.Released, Abandoned: r.Abandoned,
 		DeclineCode: r.DeclineCode, RedirectURL: r.RedirectUrl, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
@@ -32,25 +33,25 @@ func transaction(r db.TransactionsOfRow) payments.Transaction {
 	t := r.Transaction
 	return payments.Transaction{
 		ID: t.ID, PaymentID: t.PaymentID, Kind: payments.Kind(t.Kind), Amount: money.Money{Amount: t.Amount, Currency: t.Currency},
-		Success: t.Success, Reference: text(t.Reference), Operation: text(t.Operation), At: t.At, Told: r.Told,
+		Success: t.Success, Reference: optional.Text(t.Reference), Operation: optional.Text(t.Operation), At: t.At, Told: r.Told,
 	}
 }
 
 func report(r db.Report) payments.Report {
 	out := payments.Report{
-		Provider: r.Provider, EventID: r.EventID, Reference: r.Reference, PaymentID: text(r.PaymentKey), Kind: payments.Kind(r.Kind),
-		Success: r.Success, Operation: text(r.Operation), Code: text(r.Code), ReceivedAt: r.ReceivedAt, Attempts: int(r.Attempts),
+		Provider: r.Provider, EventID: r.EventID, Reference: r.Reference, PaymentID: optional.Text(r.PaymentKey), Kind: payments.Kind(r.Kind),
+		Success: r.Success, Operation: optional.Text(r.Operation), Code: optional.Text(r.Code), ReceivedAt: r.ReceivedAt, Attempts: int(r.Attempts),
 	}
 	if r.Amount.Valid {
-		out.Amount = &money.Money{Amount: r.Amount.Int64, Currency: text(r.Currency)}
+		out.Amount = &money.Money{Amount: r.Amount.Int64, Currency: optional.Text(r.Currency)}
 	}
 	return out
 }
 
 func lockReport(r payments.Report) db.LockReportParams {
 	row := db.LockReportParams{
-		Provider: r.Provider, EventID: r.EventID, Reference: r.Reference, PaymentKey: unlessEmpty(r.PaymentID), Kind: string(r.Kind),
-		Success: r.Success, Operation: unlessEmpty(r.Operation), Code: unlessEmpty(r.Code), ReceivedAt: r.ReceivedAt,
+		Provider: r.Provider, EventID: r.EventID, Reference: r.Reference, PaymentKey: optional.Of(r.PaymentID), Kind: string(r.Kind),
+		Success: r.Success, Operation: optional.Of(r.Operation), Code: optional.Of(r.Code), ReceivedAt: r.ReceivedAt,
 	}
 	if r.Amount != nil {
 		row.Amount, row.Currency = pgtype.Int8{Int64: r.Amount.Amount, Valid: true}, &r.Amount.Currency
@@ -60,7 +61,7 @@ func lockReport(r payments.Report) db.LockReportParams {
 
 // verdict is what a report meant when it was counted.
 func verdict(r db.Report) (v payments.Verdict, err error) {
-	v.TransactionID = text(r.TransactionID)
+	v.TransactionID = optional.Text(r.TransactionID)
 	if r.Refusal != nil {
 		v.Refusal = new(fault.Error)
 		err = json.Unmarshal(r.Refusal, v.Refusal)
@@ -73,20 +74,6 @@ func method(r db.Method) payments.Method {
 		ID: r.ID, AccountID: r.AccountID, Provider: r.Provider, Token: r.Token, Kind: payments.MethodKind(r.Kind), Label: r.Label,
 		Default: r.IsDefault, CreatedAt: r.CreatedAt,
 	}
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func each[From, To any](rows []From, convert func(From) To) []To {

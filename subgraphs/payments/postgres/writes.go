@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/payments"
 	"github.com/souk-shop/souk/subgraphs/payments/postgres/internal/db"
@@ -103,7 +104,7 @@ func answered(ctx context.Context, q *db.Queries, id string, key payments.Once) 
 	if !bytes.Equal(answer.Input, key.Input) {
 		return p, op, payments.ErrKeyReused
 	}
-	row, err := q.OperationByID(ctx, text(answer.OperationID))
+	row, err := q.OperationByID(ctx, optional.Text(answer.OperationID))
 	if err != nil {
 		return p, op, err
 	}
@@ -153,7 +154,7 @@ func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, 
 			if out.Verdict, err = verdict(kept); err != nil {
 				return err
 			}
-			rows, err := q.PaymentsByID(ctx, []string{text(kept.PaymentID)})
+			rows, err := q.PaymentsByID(ctx, []string{optional.Text(kept.PaymentID)})
 			if len(rows) > 0 {
 				out.Payment = payment(rows[0])
 			}
@@ -180,7 +181,7 @@ func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, 
 		if out.Early {
 			count.DueAt = &again
 		}
-		count.TransactionID = unlessEmpty(out.TransactionID)
+		count.TransactionID = optional.Of(out.TransactionID)
 		if out.Refusal != nil {
 			if count.Refusal, err = json.Marshal(out.Refusal); err != nil {
 				return err
@@ -224,7 +225,7 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, q *db.Queries, row db.Paym
 	}
 	p.Version++
 	err = q.UpdatePayment(ctx, db.UpdatePaymentParams{
-		ID: p.ID, Version: int32(p.Version), Reference: unlessEmpty(p.Reference), Status: string(p.Status), Authorized: p.Authorized.Amount,
+		ID: p.ID, Version: int32(p.Version), Reference: optional.Of(p.Reference), Status: string(p.Status), Authorized: p.Authorized.Amount,
 		Captured: p.Captured.Amount, Refunded: p.Refunded.Amount, Released: p.Released, Abandoned: p.Abandoned, DeclineCode: p.DeclineCode,
 		RedirectUrl: p.RedirectURL, UpdatedAt: p.UpdatedAt,
 	})
@@ -250,7 +251,7 @@ func (s *Store) saveNewsOnly(ctx context.Context, q *db.Queries, p *payments.Pay
 	for _, m := range moves {
 		err := q.InsertTransaction(ctx, db.InsertTransactionParams{
 			ID: m.ID, PaymentID: p.ID, Kind: string(m.Kind), Amount: m.Amount.Amount, Currency: m.Amount.Currency, Success: m.Success,
-			Reference: unlessEmpty(m.Reference), Operation: unlessEmpty(m.Operation), At: m.At,
+			Reference: optional.Of(m.Reference), Operation: optional.Of(m.Operation), At: m.At,
 		})
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/reviews"
@@ -10,7 +11,7 @@ import (
 )
 
 func (m *mutation) ReviewSave(ctx context.Context, in gen.ReviewSaveInput) (*gen.ReviewPayload, error) {
-	r, err := m.reviews.Save(ctx, viewer.From(ctx), in.ProductID, in.Rating, text(in.Title), text(in.Body))
+	r, err := m.reviews.Save(ctx, viewer.From(ctx), in.ProductID, in.Rating, optional.Text(in.Title), optional.Text(in.Body))
 	if err != nil {
 		errs, err := userErrors(err)
 		return &gen.ReviewPayload{UserErrors: errs}, err
@@ -56,10 +57,10 @@ func (r *resolver) connection(ctx context.Context, l reviews.List, first *int) (
 }
 
 func (*review) Title(_ context.Context, r *reviews.Review) (*string, error) {
-	return unlessEmpty(r.Title), nil
+	return optional.Of(r.Title), nil
 }
 func (*review) Body(_ context.Context, r *reviews.Review) (*string, error) {
-	return unlessEmpty(r.Body), nil
+	return optional.Of(r.Body), nil
 }
 
 func (*review) Author(_ context.Context, r *reviews.Review) (*gen.Account, error) {
@@ -72,17 +73,3 @@ func (*review) Product(_ context.Context, r *reviews.Review) (*gen.Product, erro
 
 // VerifiedPurchase is always true: nobody else may write one.
 func (*review) VerifiedPurchase(context.Context, *reviews.Review) (bool, error) { return true, nil }
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

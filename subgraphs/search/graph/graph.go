@@ -11,6 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/souk-shop/souk/dataloaders"
+	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/subgraph"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/search"
@@ -72,16 +73,9 @@ func (r *entity) FindManyProductByIDs(_ context.Context, keys []*gen.ProductByID
 }
 
 func (*product) Brand(_ context.Context, c *search.Card) (*string, error) {
-	return unlessEmpty(c.Brand), nil
+	return optional.Of(c.Brand), nil
 }
 
 func (*product) Thumbnail(_ context.Context, c *search.Card) (*string, error) {
-	return unlessEmpty(c.Thumbnail), nil
-}
-
-func unlessEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return optional.Of(c.Thumbnail), nil
 }

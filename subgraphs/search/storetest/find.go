@@ -41,6 +41,13 @@ func words(s *shop) {
 			s.Error(diff)
 		}
 	}
+	// What bears the name comes before what its attributes and its text mention with it, however exactly and often.
+	hub := product("Charging Station", attribute("fits", "Samsung Galaxy"))
+	hub.Description = "Samsung Galaxy, all of them."
+	s.tell(hub, product("Samsung - Tablet of the Galaxy line"))
+	if got := s.titles(search.Query{Text: "samsung galaxy"}); strings.Count(got, "|") != 4 || !strings.HasSuffix(got, "|Charging Station") {
+		s.Errorf("found %q", got)
+	}
 }
 
 func signs(s *shop) {

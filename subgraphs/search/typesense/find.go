@@ -78,8 +78,8 @@ func (s *Store) Find(ctx context.Context, r search.Request) (search.Found, error
 	return found, nil
 }
 
-// query asks for products. Typos are forgiven in words of four letters, two in words of five; of a whole word with two
-// letters missing not more is left.
+// query asks for products: what has the words in a weightier field is before what has them in a lighter one, however often.
+// Typos are forgiven in words of four letters, two in words of five; of a whole word with two letters missing not more is left.
 func (s *Store) query(text, filter string) query {
 	q := query{Collection: &s.collection, Q: ref("*"), FilterBy: &filter}
 	if text == "" {
@@ -90,6 +90,7 @@ func (s *Store) query(text, filter string) query {
 		fields, weights, typos = append(fields, f.field), append(weights, strconv.Itoa(f.weight)), append(typos, strconv.Itoa(f.typos))
 	}
 	q.Q, q.QueryBy, q.QueryByWeights, q.NumTypos = &text, commas(fields), commas(weights), commas(typos)
+	q.TextMatchType = ref("max_weight")
 	q.MinLen1typo, q.MinLen2typo = ref(4), ref(5)
 	q.EnableTyposForNumericalTokens, q.EnableTyposForAlphaNumericalTokens = ref(false), ref(false)
 	q.HighlightFields, q.HighlightStartTag, q.HighlightEndTag = commas(highlighted), &s.mark.open, &s.mark.shut

@@ -342,6 +342,61 @@ func (q *Queries) OrderIDsOfLines(ctx context.Context, ids []string) ([]string, 
 	return items, nil
 }
 
+const ordersAfter = `-- name: OrdersAfter :many
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
+`
+
+type OrdersAfterParams struct {
+	After string
+	Max   int32
+}
+
+func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Order, error) {
+	rows, err := q.db.Query(ctx, ordersAfter, arg.After, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Order
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.ID,
+			&i.Serial,
+			&i.Version,
+			&i.AccountID,
+			&i.CartID,
+			&i.CartVersion,
+			&i.Status,
+			&i.CancelReason,
+			&i.Amount,
+			&i.Currency,
+			&i.Address,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.PlacedAt,
+			&i.Deadline,
+			&i.ReservationID,
+			&i.PaymentMethodID,
+			&i.PaymentID,
+			&i.PaymentVersion,
+			&i.PaymentStatus,
+			&i.RedirectUrl,
+			&i.DeclineCode,
+			&i.Committing,
+			&i.StockSettled,
+			&i.PaymentSettled,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ordersByID = `-- name: OrdersByID :many
 SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id = ANY ($1::text[])
 `

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/souk-shop/souk/dataloaders"
+	"github.com/souk-shop/souk/subgraphs/inventory"
+	"github.com/souk-shop/souk/subgraphs/orders"
+	"github.com/souk-shop/souk/subgraphs/payments"
+)
+
+// A fact is what three subgraphs know of one order.
+type fact struct {
+	order    orders.Order
+	hold     *inventory.Reservation
+	payments []payments.Payment
+}
+
+func (b *books) factsOf(ctx context.Context, lot []orders.Order) ([]fact, error) {
+	holds := make([]string, len(lot))
+	ids := make([]string, len(lot))
+	for i, o := range lot {
+		ids[i], holds[i] = o.ID, o.Saga.ReservationID
+	}
+	found, err := b.stock.ReservationsByID(ctx, holds)
+	if err != nil {
+		return nil, fmt.Errorf("inventory: %w", err)
+	}
+	paid, err := b.payments.PaymentsOf(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("payments: %w", err)
+	}
+	facts := make([]fact, len(lot))
+	for i, hold := range dataloaders.InOrder(holds, found, inventory.Reservation.Key) {
+		facts[i] = fact{lot[i], hold, paid[lot[i].ID]}
+	}
+	return facts, nil
+}
+
+// atRest tells whether the saga has nothing left to do for the order. Until then the three may disagree for a moment.
+func (f fact) atRest() bool { return f.order.Next(time.Now()) == orders.Done }
+
+// disagreements lists what cannot all be true.
+func (f fact) disagreements() (all []string) {
+	say := func(format string, args ...any) {
+		all = append(all, fmt.Sprintf("order %s is %s, but ", f.order.ID, f.order.Status)+fmt.Sprintf(format, args...))
+	}
+	sold := f.order.Status != orders.Cancelled
+	switch {
+	case f.hold == nil:
+		say("there is no reservation %s", f.order.Saga.ReservationID)
+	case sold != (f.hold.Status == inventory.Committed):
+		say("its units are %s", f.hold.Status)
+	case sold && !maps.Equal(f.ordered(), f.committed()):
+		say("other units were sold than it has: %v instead of %v", f.committed(), f.ordered())
+	}
+	var captured int64
+	for _, p := range f.payments {
+		kept := p.Captured.Amount - p.Refunded.Amount
+		captured += p.Captured.Amount
+		switch {
+		case p.Status == payments.Authorized:
+			say("payment %s is still only promised", p.ID)
+		case !sold && kept != 0:
+			say("payment %s keeps %d of minor units", p.ID, kept)
+		case kept < 0:
+			say("payment %s gave more back than it took", p.ID)
+		}
+	}
+	if sold && captured != f.order.Total.Amount {
+		say("%d of minor units were taken for a total of %s", captured, f.order.Total)
+	}
+	return all
+}
+
+func (f fact) ordered() map[string]int {
+	units := map[string]int{}
+	for _, l := range f.order.Lines {
+		units[l.VariantID] += l.Quantity
+	}
+	return units
+}
+
+func (f fact) committed() map[string]int {
+	units := map[string]int{}
+	for _, l := range f.hold.Lines {
+		units[l.VariantID] += l.Quantity
+	}
+	return units
+}
