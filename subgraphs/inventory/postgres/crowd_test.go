@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres"
 )
@@ -141,6 +144,50 @@ func TestAVariantIsHotWhileCallersMeetOnIt(t *testing.T) {
 	}
 	s.want(hot, 100, callers+2)
 	s.want(calm, 100, 1)
+	s.sound()
+}
+
+// More than can wait are told at once when to come back, and nobody else is hurt.
+func TestTooManyAreToldWhenToReturn(t *testing.T) {
+	s := setup(t)
+	v := s.stocked(10_000, s.warehouse("BLR-1"))
+	s.inv = inventory.New(postgres.NewStore(s.pool).Gather(1, nil), sellsAll{}, s.clock)
+	keeper, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keeper.Exec(t.Context(), `SELECT FROM stock WHERE variant_id = $1 FOR UPDATE`, v); err != nil {
+		t.Fatal(err)
+	}
+	const callers, places = 5000, 8*512 + 512 // that wait, and at most so many that are in the batch before the lock
+	var held, sentAway atomic.Int32
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			_, err := s.inv.Hold(t.Context(), s.request(lines(1, v)...))
+			var full *batch.Refusal
+			switch {
+			case err == nil:
+				held.Add(1)
+			case errors.As(err, &full) && fault.KindOf(err) == fault.Unavailable && full.PollAfter.After(time.Now().Add(-time.Minute)):
+				if sentAway.Add(1) == callers-places {
+					close(enough)
+				}
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	<-enough
+	if err := keeper.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if held.Load()+sentAway.Load() != callers {
+		t.Errorf("%d held, %d sent away", held.Load(), sentAway.Load())
+	}
+	s.want(v, 10_000, int(held.Load()))
 	s.sound()
 }
 

@@ -2,7 +2,8 @@
 
 -- The same promises as before, kept once for each statement or each variant that moved, not once for each row: a
 -- transaction that holds a variant for hundreds of customers pays for them once. Within a transaction the ledger is written
--- after the levels and sums it explains, and lines of reservations after the ledger.
+-- after the levels and sums it explains, and lines of reservations after the ledger. A process of a build that writes them in
+-- another order is refused its holds, and holds nothing.
 
 DROP TRIGGER agrees ON ledger;
 DROP FUNCTION ledger_agrees;
