@@ -29,7 +29,7 @@ const (
 	mostOverUpdate    = 1.2  // × the median of a conditional UPDATE, alone
 	reserveConns      = 32   // of PostgreSQL, for every way the same
 	plentyOfUnits     = 20_000_000
-	unitsEachSecond   = 20_000 // rows of single units made for each second of a load
+	unitsEachSecond   = 60_000 // rows of single units made for each second of a load
 	mostReserveCaller = 4096
 )
 
