@@ -23,8 +23,9 @@ type OrderChanged struct {
 	Number      string      `json:"number"`
 	Status      string      `json:"status"` // CREATED, PLACED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED
 	AccountID   string      `json:"accountId"`
-	CartID      string      `json:"cartId"`
+	CartID      string      `json:"cartId"` // "" when a booking was bought
 	CartVersion int         `json:"cartVersion"`
+	BookingID   string      `json:"bookingId,omitempty"`
 	Lines       []OrderLine `json:"lines"`
 	Total       money.Money `json:"total"`
 	Address     Address     `json:"address"`

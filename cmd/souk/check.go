@@ -10,6 +10,7 @@ import (
 
 	clientpostgres "github.com/souk-shop/souk/clients/postgres"
 	"github.com/souk-shop/souk/internal/devstores/postgres"
+	salestore "github.com/souk-shop/souk/subgraphs/flashsale/postgres"
 	inventorystore "github.com/souk-shop/souk/subgraphs/inventory/postgres"
 	orderstore "github.com/souk-shop/souk/subgraphs/orders/postgres"
 	paymentstore "github.com/souk-shop/souk/subgraphs/payments/postgres"
@@ -57,12 +58,13 @@ func (c checkCommand) Run(ctx context.Context, p *process) error {
 	return nil
 }
 
-// books is what orders, inventory and payments each keep, side by side. Nobody else reads more than one of them.
+// books is what orders, inventory, flash sales and payments each keep, side by side. Nobody else reads more than one of them.
 type books struct {
 	pools    []*pgxpool.Pool
 	orders   *orderstore.Store
 	stock    *inventorystore.Store
 	payments *paymentstore.Store
+	sales    *salestore.Store
 }
 
 func openBooks(ctx context.Context, url func(part string) (string, error)) (*books, error) {
@@ -81,11 +83,13 @@ func openBooks(ctx context.Context, url func(part string) (string, error)) (*boo
 	orders, err1 := open("orders")
 	stock, err2 := open("inventory")
 	payments, err3 := open("payments")
-	if err := errors.Join(err1, err2, err3); err != nil {
+	sales, err4 := open("flashsale")
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		b.close()
 		return nil, err
 	}
 	b.orders, b.stock, b.payments = orderstore.NewStore(orders, nil), inventorystore.NewStore(stock), paymentstore.NewStore(payments)
+	b.sales = salestore.NewStore(sales)
 	return b, nil
 }
 
@@ -104,7 +108,7 @@ type report struct {
 // check audits each of the books by itself, and then order by order against the others.
 func (b *books) check(ctx context.Context) (report, error) {
 	var r report
-	for part, audit := range map[string]func(context.Context) ([]string, error){"inventory": b.stock.Audit, "payments": b.payments.Audit} {
+	for part, audit := range map[string]func(context.Context) ([]string, error){"inventory": b.stock.Audit, "payments": b.payments.Audit, "flashsale": b.sales.Audit} {
 		found, err := audit(ctx)
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", part, err)

@@ -7,35 +7,43 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/dataloaders"
+	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/payments"
 )
 
-// A fact is what three subgraphs know of one order.
+// A fact is what the subgraphs know of one order.
 type fact struct {
 	order    orders.Order
-	hold     *inventory.Reservation
+	hold     *inventory.Reservation // of an order of a cart
+	booking  *flashsale.Booking     // of an order of a flash sale
 	payments []payments.Payment
 }
 
 func (b *books) factsOf(ctx context.Context, lot []orders.Order) ([]fact, error) {
 	holds := make([]string, len(lot))
+	bookings := make([]string, len(lot))
 	ids := make([]string, len(lot))
 	for i, o := range lot {
-		ids[i], holds[i] = o.ID, o.Saga.ReservationID
+		ids[i], holds[i], bookings[i] = o.ID, o.Saga.Hold.ReservationID, o.Saga.Hold.BookingID
 	}
 	found, err := b.stock.ReservationsByID(ctx, holds)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
+	}
+	booked, err := b.sales.BookingsByID(ctx, bookings)
+	if err != nil {
+		return nil, fmt.Errorf("flashsale: %w", err)
 	}
 	paid, err := b.payments.PaymentsOf(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("payments: %w", err)
 	}
 	facts := make([]fact, len(lot))
+	of := dataloaders.InOrder(bookings, booked, func(b flashsale.Booking) string { return b.ID })
 	for i, hold := range dataloaders.InOrder(holds, found, inventory.Reservation.Key) {
-		facts[i] = fact{lot[i], hold, paid[lot[i].ID]}
+		facts[i] = fact{lot[i], hold, of[i], paid[lot[i].ID]}
 	}
 	return facts, nil
 }
@@ -49,9 +57,14 @@ func (f fact) disagreements() (all []string) {
 		all = append(all, fmt.Sprintf("order %s is %s, but ", f.order.ID, f.order.Status)+fmt.Sprintf(format, args...))
 	}
 	sold := f.order.Status != orders.Cancelled
-	switch {
+	switch hold := f.order.Saga.Hold; {
+	case hold.BookingID != "" && f.booking == nil:
+		say("there is no booking %s", hold.BookingID)
+	case hold.BookingID != "" && sold != (f.booking.Status == flashsale.Booked && f.booking.OrderID == f.order.ID):
+		say("its booking is %s for order %q", f.booking.Status, f.booking.OrderID)
+	case hold.BookingID != "": // a booking is of one unit, and its own books say so
 	case f.hold == nil:
-		say("there is no reservation %s", f.order.Saga.ReservationID)
+		say("there is no reservation %s", hold.ReservationID)
 	case sold != (f.hold.Status == inventory.Committed):
 		say("its units are %s", f.hold.Status)
 	case sold && !maps.Equal(f.ordered(), f.committed()):

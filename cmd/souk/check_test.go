@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/payments"
@@ -27,6 +28,12 @@ func TestDisagreements(t *testing.T) {
 		f.payments = []payments.Payment{{ID: "pay_1", Status: payments.Voided}}
 		return f
 	}
+	booked := func() fact {
+		f := placed()
+		f.order.Saga.Hold = orders.Hold{BookingID: "fsb_1"}
+		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Booked, OrderID: "ord_1"}
+		return f
+	}
 	for name, c := range map[string]struct {
 		fact  fact
 		spoil func(*fact)
@@ -37,6 +44,11 @@ func TestDisagreements(t *testing.T) {
 		"cancelled":                  {cancelled(), func(*fact) {}, ""},
 		"cancelled, refunded":        {cancelled(), func(f *fact) { f.payments[0].Captured, f.payments[0].Refunded = usd(3980), usd(3980) }, ""},
 		"cancelled before it paid":   {cancelled(), func(f *fact) { f.payments = nil }, ""},
+		"booked":                     {booked(), func(*fact) {}, ""},
+		"no booking":                 {booked(), func(f *fact) { f.booking = nil }, "there is no booking"},
+		"a unit released":            {booked(), func(f *fact) { f.booking.Status = flashsale.Released }, "its booking is RELEASED"},
+		"another's booking":          {booked(), func(f *fact) { f.booking.OrderID = "ord_2" }, `its booking is BOOKED for order "ord_2"`},
+		"cancelled, unit booked":     {booked(), func(f *fact) { f.order.Status, f.payments = orders.Cancelled, nil }, "its booking is BOOKED"},
 		"no hold":                    {placed(), func(f *fact) { f.hold = nil }, "there is no reservation"},
 		"units went back":            {placed(), func(f *fact) { f.hold.Status = inventory.Expired }, "its units are EXPIRED"},
 		"fewer units":                {placed(), func(f *fact) { f.hold.Lines = f.hold.Lines[:1] }, "other units were sold"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/souk-shop/souk/frontends"
@@ -13,7 +14,8 @@ seller@souk.test sells (PROFESSIONAL)
 staff@souk.test ships
 Password of all: open-sesame-souk`
 
-// examples are the operations of the frontends with the ids of this shop's demo goods in them.
+// examples are the operations of the frontends with the ids of this shop's demo goods in them; a shop without these has those
+// that need no account of the demo and no goods by their id.
 func (e *env) examples() []playground.Example {
 	all, err := frontends.Examples()
 	if err != nil {
@@ -21,15 +23,23 @@ func (e *env) examples() []playground.Example {
 		return nil
 	}
 	ids := e.demoIDs.Load()
-	shown := make([]playground.Example, len(all))
-	for i, x := range all {
-		shown[i] = playground.Example{Group: x.Group, Name: x.Name, Query: x.Query}
-		if x.Variables != nil && ids != nil {
+	var shown []playground.Example
+	for _, x := range all {
+		switch {
+		case ids == nil && (strings.Contains(x.Group, "@souk.test") || braced(x.Variables)):
+			continue
+		case ids != nil && x.Variables != nil:
 			x.Variables = filled(x.Variables, *ids).(map[string]any)
 		}
-		shown[i].Variables = x.Variables
+		shown = append(shown, playground.Example{Group: x.Group, Name: x.Name, Query: x.Query, Variables: x.Variables})
 	}
 	return shown
+}
+
+// braced tells whether variables name something of the demo.
+func braced(variables map[string]any) bool {
+	text, err := json.Marshal(variables)
+	return err != nil || strings.Contains(string(text), `"{`)
 }
 
 // filled puts ids in the place of their names in braces.

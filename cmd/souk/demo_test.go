@@ -37,6 +37,21 @@ func TestDemo(t *testing.T) {
 	again.stop()
 }
 
+// A shop without the demo offers nothing that only the demo has.
+func TestExamplesWithoutTheDemo(t *testing.T) {
+	t.Parallel()
+	var shop env
+	examples, err := json.Marshal(shop.examples())
+	if err != nil || !strings.Contains(string(examples), `"Sign up"`) {
+		t.Fatalf("%s, %v", examples, err)
+	}
+	for _, of := range []string{"@souk.test", "open-sesame-souk", `"{`} {
+		if strings.Contains(string(examples), of) {
+			t.Errorf("%s is offered", of)
+		}
+	}
+}
+
 // A demoShop is `souk dev` in this process.
 type demoShop struct {
 	base   string

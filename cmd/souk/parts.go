@@ -20,6 +20,7 @@ func parts() []part {
 		{"accounts", startAccounts},
 		{"cart", startCart},
 		{"catalog", startCatalog},
+		{"flashsale", startFlashSale},
 		{"inventory", startInventory},
 		{"logistics", startLogistics},
 		{"node", startNode},

@@ -34,6 +34,9 @@ const (
 	Transaction   Prefix = "txn"
 	Review        Prefix = "rev"
 	Shipment      Prefix = "shp"
+	FlashSale     Prefix = "sale"
+	Booking       Prefix = "fsb"
+	Change        Prefix = "chg"
 	Event         Prefix = "evt"
 	Query         Prefix = "qry"
 )

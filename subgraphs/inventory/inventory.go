@@ -8,6 +8,7 @@ import (
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/feed"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -74,7 +75,7 @@ func (l Level) Available() int { return l.OnHand - l.Held }
 // A Kind is what can happen to units.
 type Kind string
 
-// The kinds of movement. Adjust and Set change what is on hand; Hold, Release and Expire what is held; Commit both.
+// The kinds of movement. Adjust, Set, Allot and Return change what is on hand; Hold, Release and Expire what is held; Commit both.
 const (
 	Adjust  Kind = "ADJUST"
 	Set     Kind = "SET"
@@ -82,6 +83,8 @@ const (
 	Release Kind = "RELEASE"
 	Expire  Kind = "EXPIRE"
 	Commit  Kind = "COMMIT"
+	Allot   Kind = "ALLOT"
+	Return  Kind = "RETURN"
 )
 
 // A Movement is one line of a variant's ledger.
@@ -96,6 +99,7 @@ type Movement struct {
 	HeldAfter      int
 	ReservationID  string // "" unless a hold is behind it
 	OrderID        string // as above
+	PoolID         string // "" unless the units went into the pool of a flash sale, or came from there
 	Reason         string // "" when nobody said
 	IdempotencyKey string // "" when a hold ended
 }
@@ -103,7 +107,7 @@ type Movement struct {
 // Effect returns what the movement did to the numbers on hand and held.
 func (m Movement) Effect() (onHand, held int) {
 	switch m.Kind {
-	case Adjust, Set:
+	case Adjust, Set, Allot, Return:
 		return m.Quantity, 0
 	case Commit:
 		return m.Quantity, m.Quantity
@@ -147,6 +151,9 @@ type Store interface {
 	Move(ctx context.Context, once Once, variantIDs []string, at time.Time, rule func(*Shelf) error) error
 	// Hold tries every one of these requests, each for itself, and answers in their order.
 	Hold(ctx context.Context, requests []HoldRequest, at time.Time) ([]HoldAnswer, error)
+	// MoveToPool and MoveFromPool try a request, and answer it once for each key.
+	MoveToPool(ctx context.Context, r PoolRequest, at time.Time) (events.PoolReply, error)
+	MoveFromPool(ctx context.Context, r PoolRequest, at time.Time) error
 	// End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
 	// Only a hold whose time is not up can be committed. ErrNoReservation when there is none.
 	End(ctx context.Context, reservationID string, to Status, at time.Time) (Status, error)
@@ -179,12 +186,12 @@ type Inventory struct {
 	store   Store
 	catalog Catalog
 	clock   clock.Clock
-	feed    *feed
+	feed    *feed.Feed[Update]
 }
 
 // New returns the shop's inventory, kept in a store, with the catalogue to ask whose goods are whose.
 func New(s Store, c Catalog, now clock.Clock) *Inventory {
-	return &Inventory{store: s, catalog: c, clock: now, feed: newFeed()}
+	return &Inventory{store: s, catalog: c, clock: now, feed: feed.New[Update](pace)}
 }
 
 // StockOf returns the stock of every variant asked for, as it is now.

@@ -28,6 +28,8 @@ var types = map[id.Prefix]string{
 	id.PaymentMethod: "PaymentMethod",
 	id.Review:        "Review",
 	id.Shipment:      "Shipment",
+	id.FlashSale:     "FlashSale",
+	id.Booking:       "FlashSaleBooking",
 }
 
 // ErrTooMany says that a question has more ids than are answered at a time.

@@ -22,8 +22,10 @@ var (
 	ErrUnauthenticated = fault.New(fault.Unauthenticated, "UNAUTHENTICATED", "sign in first")
 	ErrKey             = fault.New(fault.Invalid, "INVALID", "an idempotency key has 8 to 128 characters").At("input", "idempotencyKey")
 	ErrConflict        = fault.New(fault.Conflict, "IDEMPOTENCY_CONFLICT", "this key was used before with other input").At("input", "idempotencyKey")
+	ErrOne             = fault.New(fault.Invalid, "INVALID", "buy either a cart or a booking").At("input")
 	ErrEmpty           = fault.New(fault.Invalid, "INVALID", "the cart is empty").At("input", "cartId")
 	ErrAlreadyOrdered  = fault.New(fault.Conflict, "ALREADY_ORDERED", "this cart was ordered already").At("input", "cartId")
+	ErrBookingOrdered  = ErrAlreadyOrdered.Says("this booking was ordered already").At("input", "bookingId")
 	ErrDecided         = errors.New("the checkout was decided meanwhile")
 )
 
@@ -33,9 +35,10 @@ const holdGrace = time.Minute
 // firstLook is when the saga looks at an order by itself, should the process that took it die.
 const firstLook = 5 * time.Second
 
-// An Input is a wish to buy a cart.
+// An Input is a wish to buy a cart, or what is booked.
 type Input struct {
 	CartID          string      `json:"cartId"`
+	BookingID       string      `json:"bookingId,omitempty"` // so that the hashes of carts stay what they were
 	AddressID       string      `json:"addressId"`
 	PaymentMethodID string      `json:"paymentMethodId"`
 	ExpectedTotal   money.Money `json:"expectedTotal"`
@@ -81,7 +84,7 @@ func NewCheckout(s Store, bus call.Carrier, c clock.Clock, expiry time.Duration)
 	return &Checkout{s, bus, c, expiry}
 }
 
-// Complete buys a cart. It may be called again with the same key, at once or years later, and gives the same answer.
+// Complete buys a cart, or what is booked. It may be called again with the same key, at once or years later, and gives the same answer.
 func (c *Checkout) Complete(ctx context.Context, who viewer.Viewer, in Input) (Outcome, error) {
 	if err := check(who, in); err != nil {
 		return Outcome{}, err
@@ -114,11 +117,20 @@ func check(who viewer.Viewer, in Input) error {
 		return ErrUnauthenticated
 	case len(in.Key) < 8 || len(in.Key) > 128:
 		return ErrKey
+	case (in.CartID == "") == (in.BookingID == ""):
+		return ErrOne
+	}
+	what := struct {
+		kind         id.Prefix
+		value, field string
+	}{id.Cart, in.CartID, "cartId"}
+	if in.BookingID != "" {
+		what.kind, what.value, what.field = id.Booking, in.BookingID, "bookingId"
 	}
 	for _, c := range []struct {
 		kind         id.Prefix
 		value, field string
-	}{{id.Cart, in.CartID, "cartId"}, {id.Address, in.AddressID, "addressId"}, {id.PaymentMethod, in.PaymentMethodID, "paymentMethodId"}} {
+	}{what, {id.Address, in.AddressID, "addressId"}, {id.PaymentMethod, in.PaymentMethodID, "paymentMethodId"}} {
 		if err := id.Check(c.kind, c.value, "input", c.field); err != nil {
 			return err
 		}
@@ -145,18 +157,14 @@ func (c *Checkout) decide(ctx context.Context, who viewer.Viewer, in Input, a At
 	if len(problems) > 0 {
 		return c.store.Reject(ctx, a, problems)
 	}
-	now := c.clock.Now()
-	deadline := now.Add(c.expiry)
-	hold, err := events.HoldStock.Do(ctx, c.bus, events.HoldRequest{
-		IdempotencyKey: a.OrderID, OrderID: a.OrderID, AccountID: who.AccountID, Lines: holdLines(cart), ExpiresAt: deadline.Add(holdGrace),
-	})
+	held, deadline, short, err := c.hold(ctx, in, a.OrderID, who.AccountID, cart)
 	if err != nil {
-		return a, fmt.Errorf("hold stock: %w", err)
+		return a, err
 	}
-	if len(hold.Short) > 0 {
-		return c.store.Reject(ctx, a, shortages(cart, hold.Short))
+	if len(short) > 0 {
+		return c.store.Reject(ctx, a, shortages(cart, short))
 	}
-	order := newOrder(now, deadline, who, in, a, cart, address, hold.ReservationID)
+	order := newOrder(c.clock.Now(), deadline, who, in, a, cart, address, held)
 	if _, err = c.store.Create(ctx, a, order); err == nil {
 		a.Decision = Ordered
 		return a, nil
@@ -168,19 +176,22 @@ func (c *Checkout) decide(ctx context.Context, who viewer.Viewer, in Input, a At
 		}
 		a, err = decided, nil
 	}
+	if err != nil && held.BookingID != "" { // the same key may go on with it; another unit may not be to be had
+		return a, err
+	}
 	// Nobody will order what is held: give it back now rather than when the hold ends.
-	if _, releaseErr := events.ReleaseStock.Do(ctx, c.bus, events.ReservationRequest{ReservationID: hold.ReservationID}); releaseErr != nil {
-		err = errors.Join(err, fmt.Errorf("release stock: %w", releaseErr))
+	if releaseErr := held.release(ctx, c, a.OrderID); releaseErr != nil {
+		err = errors.Join(err, fmt.Errorf("release: %w", releaseErr))
 	}
 	return a, err
 }
 
-func newOrder(now, deadline time.Time, who viewer.Viewer, in Input, a Attempt, cart events.CartSnapshot, to events.Address, reservationID string) Order {
+func newOrder(now, deadline time.Time, who viewer.Viewer, in Input, a Attempt, cart events.CartSnapshot, to events.Address, held Hold) Order {
 	o := Order{
 		ID: a.OrderID, AccountID: who.AccountID, CartID: cart.CartID, CartVersion: cart.Version, Status: Created, Total: cart.Total,
 		Address:   Address{to.Name, to.Line1, to.Line2, to.City, to.Region, to.Pincode, to.Country, to.Phone},
 		CreatedAt: now, UpdatedAt: now, Deadline: deadline,
-		Saga: Saga{ReservationID: reservationID, PaymentMethodID: in.PaymentMethodID},
+		Saga: Saga{Hold: held, PaymentMethodID: in.PaymentMethodID},
 	}
 	for _, l := range cart.Lines {
 		o.Lines = append(o.Lines, Line{
@@ -197,12 +208,9 @@ func newOrder(now, deadline time.Time, who viewer.Viewer, in Input, a Attempt, c
 
 // survey reads everything a checkout depends on and lists what stands against it.
 func (c *Checkout) survey(ctx context.Context, who viewer.Viewer, in Input) (events.CartSnapshot, events.Address, []events.CartProblem, error) {
-	cart, err := events.CartForCheckout.Do(ctx, c.bus, events.CartRequest{CartID: in.CartID, AccountID: who.AccountID})
+	cart, err := c.wanted(ctx, who.AccountID, in)
 	if err != nil {
-		return cart, events.Address{}, nil, blame(err, "cartId")
-	}
-	if len(cart.Lines) == 0 {
-		return cart, events.Address{}, nil, ErrEmpty
+		return cart, events.Address{}, nil, err
 	}
 	to, err := events.AddressOf.Do(ctx, c.bus, events.AddressRequest{AccountID: who.AccountID, AddressID: in.AddressID})
 	if err != nil {

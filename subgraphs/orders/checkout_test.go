@@ -142,6 +142,10 @@ func TestRefusals(t *testing.T) {
 		"not a cart":     {ann, func(in *orders.Input) { in.CartID = "cart_1" }, "INVALID_ID", "cartId"},
 		"not an address": {ann, func(in *orders.Input) { in.AddressID = in.CartID }, "INVALID_ID", "addressId"},
 		"not a method":   {ann, func(in *orders.Input) { in.PaymentMethodID = "" }, "INVALID_ID", "paymentMethodId"},
+		"nothing":        {ann, func(in *orders.Input) { in.CartID = "" }, "INVALID", ""},
+		"both":           {ann, func(in *orders.Input) { in.BookingID = id.New(id.Booking) }, "INVALID", ""},
+		"not a booking":  {ann, func(in *orders.Input) { in.BookingID, in.CartID = in.CartID, "" }, "INVALID_ID", "bookingId"},
+		"no booking":     {ann, func(in *orders.Input) { in.BookingID, in.CartID = id.New(id.Booking), "" }, "NOT_FOUND", "bookingId"},
 		"another's cart": {ann, func(in *orders.Input) { in.CartID = id.New(id.Cart) }, "NOT_FOUND", "cartId"},
 	} {
 		in := good
@@ -198,33 +202,45 @@ func TestTheSameKeyBuysOnce(t *testing.T) {
 
 // The process that runs the saga may die before or after any call; whoever goes on brings order, stock and money to agree.
 func TestASagaCutAnywhereEndsInAgreement(t *testing.T) {
-	for _, card := range []string{"AUTHORIZED", "FAILED", "PENDING"} {
-		for at := 1; at <= 9; at++ {
-			for _, afterward := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/call %d/%v", card, at, afterward), func(t *testing.T) {
-					w := newWorld(t, 5)
-					w.card, w.breakAt, w.afterward = card, at, afterward
-					in := w.input("key-00000001")
-					if _, err := w.saga.Complete(t.Context(), ann, in); err != nil && !errors.Is(err, errCut) {
-						t.Fatal(err)
-					}
-					// The buyer tries again, and the queue does its part.
-					out := w.buy(in)
-					if out.Order == nil {
-						t.Fatalf("%+v", out)
-					}
-					if o := w.mayFail(out.Order.ID); o.Status == orders.Created {
-						w.clock.Advance(expiry)
-						w.mayFail(out.Order.ID)
-					}
-					o := w.settle(out.Order.ID)
-					w.agree(o)
-					if want := map[string]int{"AUTHORIZED": 4, "FAILED": 5, "PENDING": 5}[card]; w.available != want {
-						t.Errorf("%d left, want %d", w.available, want)
-					}
-				})
+	for _, booked := range []bool{false, true} {
+		for _, card := range []string{"AUTHORIZED", "FAILED", "PENDING"} {
+			for at := 1; at <= 9; at++ {
+				for _, afterward := range []bool{false, true} {
+					t.Run(fmt.Sprintf("booked %v/%s/call %d/%v", booked, card, at, afterward), func(t *testing.T) {
+						w := newWorld(t, 5)
+						if booked {
+							w.book()
+						}
+						w.cutAnywhere(card, at, afterward)
+					})
+				}
 			}
 		}
+	}
+}
+
+func (w *world) cutAnywhere(card string, at int, afterward bool) {
+	w.card, w.breakAt, w.afterward = card, at, afterward
+	in := w.input("key-00000001")
+	if _, err := w.saga.Complete(w.t.Context(), ann, in); err != nil && !errors.Is(err, errCut) {
+		w.t.Fatal(err)
+	}
+	// The buyer tries again, and the queue does its part.
+	out := w.buy(in)
+	if out.Order == nil {
+		w.t.Fatalf("%+v", out)
+	}
+	if o := w.mayFail(out.Order.ID); o.Status == orders.Created {
+		w.clock.Advance(expiry)
+		w.mayFail(out.Order.ID)
+	}
+	o := w.settle(out.Order.ID)
+	w.agree(o)
+	if want := map[string]int{"AUTHORIZED": 4, "FAILED": 5, "PENDING": 5}[card]; w.available != want {
+		w.t.Errorf("%d left, want %d", w.available, want)
+	}
+	if o.Saga.BookingID != w.booking || (o.CartID == "") != (w.booking != "") {
+		w.t.Errorf("%+v was bought, the booking is %q", o.Saga, w.booking)
 	}
 }
 
@@ -323,5 +339,45 @@ func TestParcelsMoveAnOrderForward(t *testing.T) {
 		if err != nil || got.Status != step.want {
 			t.Errorf("%v: %s, %v, want %s", step.parcels, got.Status, err, step.want)
 		}
+	}
+}
+
+func TestABookingIsItsOwnHold(t *testing.T) {
+	w := newWorld(t, 5)
+	w.book()
+	w.lasts = 4 * time.Minute
+	in := w.input("key-00000001")
+	out := w.buy(in)
+	if out.Order == nil || out.Order.Status != orders.Placed || out.Order.CartID != "" || w.holds[w.booking] != "COMMITTED" || len(w.heldFor) != 0 {
+		t.Fatalf("%+v, the booking is %s", out.Order, w.holds[w.booking])
+	}
+	if want := w.clock.Now().Add(3 * time.Minute); !out.Order.Deadline.Equal(want) {
+		t.Errorf("the order waits until %v, though the booking ends a minute after %v", out.Order.Deadline, want)
+	}
+	w.agree(w.settle(out.Order.ID))
+	if _, err := w.saga.Complete(t.Context(), ann, w.input("key-00000002")); !errors.Is(err, orders.ErrAlreadyOrdered) {
+		t.Errorf("ordered again: %v", err)
+	}
+}
+
+// A booking that ends while its payment is on the way cancels the order, and the money is not kept.
+func TestABookingThatEndedCancels(t *testing.T) {
+	w := newWorld(t, 5)
+	w.book()
+	w.breakAt = 7 // the confirmation
+	out, err := w.saga.Complete(t.Context(), ann, w.input("key-00000001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.release(w.booking) // the sale's own sweep
+	w.mu.Unlock()
+	o := w.settle(out.Order.ID)
+	if o.Status != orders.Cancelled || *o.CancelReason != orders.OutOfStock || w.available != 5 || w.payment[o.ID].Status != "VOIDED" {
+		t.Fatalf("%s, %d left, %+v", o.Status, w.available, w.payment[o.ID])
+	}
+	w.agree(o)
+	if _, err := w.saga.Complete(t.Context(), ann, w.input("key-00000002")); !errors.Is(err, fault.New(fault.Conflict, "HOLD_EXPIRED", "")) {
+		t.Errorf("what has ended was bought: %v", err)
 	}
 }

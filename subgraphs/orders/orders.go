@@ -44,7 +44,7 @@ type Order struct {
 	Serial       int64 // counts orders; Number shows it
 	Version      int   // rises with every change
 	AccountID    string
-	CartID       string
+	CartID       string // "" when a booking was bought
 	CartVersion  int
 	Status       Status
 	CancelReason *CancelReason
@@ -64,7 +64,7 @@ type Order struct {
 
 // A Saga is what is known of the order's stock and money, which live elsewhere.
 type Saga struct {
-	ReservationID   string
+	Hold
 	PaymentMethodID string
 	PaymentID       string
 	PaymentVersion  int

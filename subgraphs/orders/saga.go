@@ -9,12 +9,6 @@ import (
 	"github.com/souk-shop/souk/internal/fault"
 )
 
-// The answers of the other subgraphs that decide how a saga goes on.
-var (
-	errHoldExpired = fault.New(fault.Conflict, "HOLD_EXPIRED", "the hold has ended")
-	errNoReserve   = fault.New(fault.NotFound, "NOT_FOUND", "there is no such hold")
-)
-
 // Advance takes the steps that can be taken now and returns the order as it is then. Any number of processes may advance one
 // order at once: the other subgraphs do each step once, and Change lets each be noted once. An error means that a step must be
 // tried again; what was reached is saved.
@@ -110,9 +104,9 @@ func (c *Checkout) commit(ctx context.Context, o Order) (Order, error) {
 	if err != nil || !going {
 		return o, err
 	}
-	_, err = events.CommitStock.Do(ctx, c.bus, events.ReservationRequest{ReservationID: o.Saga.ReservationID})
+	err = o.Saga.Hold.commit(ctx, c, o.ID)
 	switch {
-	case errors.Is(err, errHoldExpired) || errors.Is(err, errNoReserve):
+	case errors.Is(err, errHoldExpired) || errors.Is(err, errNoHold):
 		return c.note(ctx, o, func(o *Order) { o.cancel(c.clock.Now(), OutOfStock) })
 	case err != nil:
 		return o, err
@@ -141,8 +135,8 @@ func (c *Checkout) capture(ctx context.Context, o Order) (Order, error) {
 }
 
 func (c *Checkout) release(ctx context.Context, o Order) (Order, error) {
-	_, err := events.ReleaseStock.Do(ctx, c.bus, events.ReservationRequest{ReservationID: o.Saga.ReservationID})
-	if err != nil && !errors.Is(err, errNoReserve) {
+	err := o.Saga.Hold.release(ctx, c, o.ID)
+	if err != nil && !errors.Is(err, errNoHold) {
 		return Order{}, err
 	}
 	return c.note(ctx, o, func(o *Order) { o.released(c.clock.Now()) })

@@ -202,7 +202,7 @@ func (o Order) Tell() events.OrderChanged {
 	a := o.Address
 	return events.OrderChanged{
 		At: events.At{At: o.UpdatedAt}, OrderID: o.ID, Version: o.Version, Number: o.Number(), Status: string(o.Status),
-		AccountID: o.AccountID, CartID: o.CartID, CartVersion: o.CartVersion, Lines: lines, Total: o.Total,
+		AccountID: o.AccountID, CartID: o.CartID, CartVersion: o.CartVersion, BookingID: o.Saga.BookingID, Lines: lines, Total: o.Total,
 		Address: events.Address{Name: a.Name, Line1: a.Line1, Line2: a.Line2, City: a.City, Region: a.Region, Pincode: a.Pincode, Country: a.Country, Phone: a.Phone},
 	}
 }

@@ -40,6 +40,9 @@ type world struct {
 	card      string                     // how the provider answers: AUTHORIZED, FAILED, PENDING
 	cart      events.CartSnapshot
 	couriers  []string
+	booking   string            // what is bought instead of the cart, "" for the cart
+	payer     map[string]string // booking → the order that pays for it
+	lasts     time.Duration     // how long a booking is kept for its payment
 
 	calls     int
 	breakAt   int  // this call fails …
@@ -79,7 +82,7 @@ func newWorld(t *testing.T, available int) *world {
 	t.Parallel()
 	w := &world{
 		t: t, pool: pgtest.New(t, postgres.Migrations), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
-		jobs: &jobs{watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"},
+		jobs: &jobs{watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"}, payer: map[string]string{}, lasts: expiry + time.Minute,
 		holds: map[string]string{}, heldFor: map[string]string{}, units: map[string]int{}, payment: map[string]*events.Payment{},
 		cart: events.CartSnapshot{CartID: id.New(id.Cart), Version: 1, Total: price, Lines: []events.CartLine{{
 			LineID: id.New(id.CartLine), VariantID: id.New(id.Variant), ProductID: id.New(id.Product), SellerID: id.New(id.Seller),
@@ -166,6 +169,47 @@ func (w *world) endpoints() call.Carrier {
 			err = locked(func() error { rep.Status = "RELEASED"; return w.release(r.ReservationID) })
 			return rep, err
 		}),
+		events.BookingForCheckout.Handle(func(_ context.Context, r events.BookingRequest) (out events.BookingSnapshot, err error) {
+			err = locked(func() error {
+				switch {
+				case r.BookingID != w.booking || r.AccountID != ann.AccountID:
+					return fault.New(fault.NotFound, "NOT_FOUND", "there is no such booking")
+				case w.holds[w.booking] == "RELEASED":
+					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the booking has ended")
+				}
+				out = events.BookingSnapshot{BookingID: w.booking, Line: w.cart.Lines[0], Problems: w.cart.Problems}
+				return nil
+			})
+			return out, err
+		}),
+		events.PayForBooking.Handle(func(_ context.Context, r events.PayForBookingRequest) (rep events.PayForBookingReply, err error) {
+			err = locked(func() error {
+				switch {
+				case w.holds[r.BookingID] == "RELEASED":
+					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the booking has ended")
+				case w.payer[r.BookingID] != "" && w.payer[r.BookingID] != r.OrderID:
+					return fault.New(fault.Conflict, "ALREADY_ORDERED", "another order pays for it")
+				}
+				w.payer[r.BookingID] = r.OrderID
+				rep.ExpiresAt = w.clock.Now().Add(w.lasts)
+				return nil
+			})
+			return rep, err
+		}),
+		events.ConfirmBooking.Handle(func(_ context.Context, r events.BookingOfOrder) (rep events.BookingReply, err error) {
+			err = locked(func() error {
+				if w.holds[r.BookingID] == "RELEASED" || w.payer[r.BookingID] != r.OrderID {
+					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the booking has ended")
+				}
+				w.holds[r.BookingID], rep.Status = "COMMITTED", "BOOKED"
+				return nil
+			})
+			return rep, err
+		}),
+		events.ReleaseBooking.Handle(func(_ context.Context, r events.BookingOfOrder) (rep events.BookingReply, err error) {
+			err = locked(func() error { rep.Status = "RELEASED"; return w.release(r.BookingID) })
+			return rep, err
+		}),
 		events.AuthorizePayment.Handle(func(_ context.Context, r events.AuthorizeRequest) (p events.Payment, err error) {
 			err = locked(func() error {
 				if w.payment[r.OrderID] == nil {
@@ -206,6 +250,13 @@ func (w *world) endpoints() call.Carrier {
 	)
 }
 
+// book has the world's one flash sale keep a unit for ann, and makes it what is bought.
+func (w *world) book() {
+	w.booking = id.New(id.Booking)
+	w.available--
+	w.units[w.booking], w.holds[w.booking] = 1, "HELD"
+}
+
 func (w *world) release(reservation string) error {
 	switch w.holds[reservation] {
 	case "HELD":
@@ -217,9 +268,13 @@ func (w *world) release(reservation string) error {
 	return nil
 }
 
-// input buys the world's cart under a key.
+// input buys the world's cart, or what is booked, under a key.
 func (w *world) input(key string) orders.Input {
-	return orders.Input{CartID: w.cart.CartID, AddressID: id.New(id.Address), PaymentMethodID: id.New(id.PaymentMethod), ExpectedTotal: price, Key: key}
+	cart := w.cart.CartID
+	if w.booking != "" {
+		cart = ""
+	}
+	return orders.Input{CartID: cart, BookingID: w.booking, AddressID: id.New(id.Address), PaymentMethodID: id.New(id.PaymentMethod), ExpectedTotal: price, Key: key}
 }
 
 func (w *world) buy(in orders.Input) orders.Outcome {
@@ -259,7 +314,7 @@ func (w *world) agree(o orders.Order) {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p, hold := w.payment[o.ID], w.holds[o.Saga.ReservationID]
+	p, hold := w.payment[o.ID], w.holds[o.Saga.ReservationID+o.Saga.BookingID]
 	switch {
 	case o.Status == orders.Placed && (hold != "COMMITTED" || p == nil || p.Status != "CAPTURED"):
 		w.t.Errorf("placed, but the hold is %s and the payment %+v", hold, p)

@@ -59,7 +59,7 @@ func Orders(pool *pgxpool.Pool, js jetstream.JetStream, s *postgres.Store, log *
 	consumer := outbox.Consumer{Name: "cart-orders", Subjects: []string{events.OrderBecame("PLACED")}}
 	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
 		o, err := outbox.Decode[events.OrderChanged](e)
-		if err != nil {
+		if err != nil || o.CartID == "" { // what was bought was booked
 			return err
 		}
 		units := map[string]int{}

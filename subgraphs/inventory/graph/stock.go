@@ -88,6 +88,10 @@ func (*movement) OrderID(_ context.Context, m *inventory.Movement) (*string, err
 	return optional.Of(m.OrderID), nil
 }
 
+func (*movement) FlashSaleID(_ context.Context, m *inventory.Movement) (*string, error) {
+	return optional.Of(m.PoolID), nil
+}
+
 func (*movement) Reason(_ context.Context, m *inventory.Movement) (*string, error) {
 	return optional.Of(m.Reason), nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
 
@@ -27,7 +28,7 @@ func (c *Crowd) endAll(ctx context.Context, _ string, calls []endCall) (results 
 		ids[i] = call.reservationID
 		at = later(at, call.at)
 	}
-	err = c.again(ctx, func(p *pipeline) error {
+	err = c.again(ctx, func(p *pipeline.Pipeline) error {
 		held, err := lockHolds(ctx, p, ids)
 		if err != nil {
 			return err
@@ -61,15 +62,15 @@ func (c endCall) ends(r *inventory.Reservation) bool {
 }
 
 // lockHolds returns those of the reservations that there are, which nobody else can end meanwhile.
-func lockHolds(ctx context.Context, p *pipeline, ids []string) (map[string]*inventory.Reservation, error) {
+func lockHolds(ctx context.Context, p *pipeline.Pipeline, ids []string) (map[string]*inventory.Reservation, error) {
 	found := map[string]*inventory.Reservation{}
-	p.collect(lockReservations, ids)(func(row pgx.Rows) error {
+	p.Collect(lockReservations, ids)(func(row pgx.Rows) error {
 		r := &inventory.Reservation{}
 		err := row.Scan(&r.ID, &r.OrderID, &r.Status, &r.ExpiresAt)
 		found[r.ID] = r
 		return err
 	})
-	p.collect(linesOf, ids)(func(row pgx.Rows) error {
+	p.Collect(linesOf, ids)(func(row pgx.Rows) error {
 		var id string
 		var l inventory.Line
 		err := row.Scan(&id, &l.VariantID, &l.WarehouseID, &l.Quantity)
@@ -78,11 +79,11 @@ func lockHolds(ctx context.Context, p *pipeline, ids []string) (map[string]*inve
 		}
 		return err
 	})
-	return found, p.send(ctx)
+	return found, p.Send(ctx)
 }
 
 // endTogether saves the new status of reservations, and does with their units what it says.
-func endTogether(ctx context.Context, p *pipeline, ended []*inventory.Reservation, at time.Time) error {
+func endTogether(ctx context.Context, p *pipeline.Pipeline, ended []*inventory.Reservation, at time.Time) error {
 	if len(ended) == 0 {
 		return nil
 	}

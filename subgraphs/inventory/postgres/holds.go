@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
 )
@@ -24,7 +25,7 @@ func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at t
 			variants = append(variants, w.VariantID)
 		}
 	}
-	err = s.again(ctx, func(p *pipeline) error {
+	err = s.again(ctx, func(p *pipeline.Pipeline) error {
 		t, err := take(ctx, p, variants, at, keys...)
 		if err != nil {
 			return err
@@ -111,15 +112,15 @@ const (
 
 // End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
 func (s *Store) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (is inventory.Status, err error) {
-	err = s.again(ctx, func(p *pipeline) error {
+	err = s.again(ctx, func(p *pipeline.Pipeline) error {
 		ended, err := end(ctx, p, to, at, endOne, reservationID, to, at)
 		is = to
 		if err != nil || ended > 0 {
 			return err
 		}
 		is = ""
-		p.collect(`SELECT status FROM reservations WHERE id = $1`, reservationID)(func(row pgx.Rows) error { return row.Scan(&is) })
-		return p.send(ctx)
+		p.Collect(`SELECT status FROM reservations WHERE id = $1`, reservationID)(func(row pgx.Rows) error { return row.Scan(&is) })
+		return p.Send(ctx)
 	})
 	switch {
 	case err != nil:
@@ -134,7 +135,7 @@ func (s *Store) End(ctx context.Context, reservationID string, to inventory.Stat
 
 // Expire ends up to most holds whose time is up, and returns how many.
 func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err error) {
-	err = s.again(ctx, func(p *pipeline) error {
+	err = s.again(ctx, func(p *pipeline.Pipeline) error {
 		n, err = end(ctx, p, inventory.Expired, at, endDue, at, most)
 		return err
 	})
@@ -147,10 +148,10 @@ func (s *Store) Due(ctx context.Context, at time.Time, most int) ([]string, erro
 }
 
 // end runs a statement that ends reservations, and does with their units what the status says. It returns how many ended.
-func end(ctx context.Context, p *pipeline, to inventory.Status, at time.Time, sql string, args ...any) (int, error) {
+func end(ctx context.Context, p *pipeline.Pipeline, to inventory.Status, at time.Time, sql string, args ...any) (int, error) {
 	ended := map[string]*inventory.Reservation{}
 	variants := map[string]struct{}{}
-	p.collect(sql, args...)(func(row pgx.Rows) error {
+	p.Collect(sql, args...)(func(row pgx.Rows) error {
 		var id, orderID string
 		var l inventory.Line
 		err := row.Scan(&id, &orderID, &l.VariantID, &l.WarehouseID, &l.Quantity)
@@ -161,7 +162,7 @@ func end(ctx context.Context, p *pipeline, to inventory.Status, at time.Time, sq
 		variants[l.VariantID] = struct{}{}
 		return err
 	})
-	if err := p.send(ctx); err != nil || len(ended) == 0 {
+	if err := p.Send(ctx); err != nil || len(ended) == 0 {
 		return 0, err
 	}
 	t, err := take(ctx, p, slices.Collect(maps.Keys(variants)), at)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
 )
@@ -34,7 +35,7 @@ const planOnce = `SET LOCAL plan_cache_mode = force_generic_plan`
 
 // A turn is a transaction's turn at some variants.
 type turn struct {
-	*pipeline
+	*pipeline.Pipeline
 	shelf    *inventory.Shelf
 	answered map[asked]answered
 	fresh    db.AddAnswersParams
@@ -51,18 +52,18 @@ type (
 )
 
 // take locks variants, and returns all there is of them and what the keys were answered before. It sends the pipeline.
-func take(ctx context.Context, p *pipeline, variantIDs []string, at time.Time, keys ...inventory.Once) (*turn, error) {
+func take(ctx context.Context, p *pipeline.Pipeline, variantIDs []string, at time.Time, keys ...inventory.Once) (*turn, error) {
 	var stocks []inventory.Stock
 	var levels []inventory.Level
-	t := &turn{pipeline: p, answered: map[asked]answered{}, at: at}
-	p.collect(lockStock, variantIDs)(func(row pgx.Rows) error {
+	t := &turn{Pipeline: p, answered: map[asked]answered{}, at: at}
+	p.Collect(lockStock, variantIDs)(func(row pgx.Rows) error {
 		var r db.Stock
 		var productID string
 		err := row.Scan(&r.VariantID, &r.Seq, &r.OnHand, &r.Held, &productID)
 		stocks = append(stocks, stock(r, productID))
 		return err
 	})
-	p.collect(levelsOf, variantIDs)(func(row pgx.Rows) error {
+	p.Collect(levelsOf, variantIDs)(func(row pgx.Rows) error {
 		var r db.Level
 		err := row.Scan(&r.VariantID, &r.WarehouseID, &r.OnHand, &r.Held)
 		levels = append(levels, level(r))
@@ -73,7 +74,7 @@ func take(ctx context.Context, p *pipeline, variantIDs []string, at time.Time, k
 		for _, k := range keys {
 			callers, names = append(callers, k.Caller), append(names, k.Key)
 		}
-		p.collect(answersTo, callers, names)(func(row pgx.Rows) error {
+		p.Collect(answersTo, callers, names)(func(row pgx.Rows) error {
 			var to asked
 			var a answered
 			err := row.Scan(&to.caller, &to.key, &a.input, &a.answer)
@@ -81,7 +82,7 @@ func take(ctx context.Context, p *pipeline, variantIDs []string, at time.Time, k
 			return err
 		})
 	}
-	err := p.send(ctx)
+	err := p.Send(ctx)
 	t.shelf = inventory.NewShelf(at, stocks, levels)
 	return t, err
 }
@@ -130,6 +131,7 @@ func (t *turn) save(ctx context.Context) error {
 		ledger.WarehouseIds = append(ledger.WarehouseIds, m.WarehouseID)
 		ledger.OnHandAfter, ledger.HeldAfter = append(ledger.OnHandAfter, int32(m.OnHandAfter)), append(ledger.HeldAfter, int32(m.HeldAfter))
 		ledger.ReservationIds, ledger.OrderIds = append(ledger.ReservationIds, m.ReservationID), append(ledger.OrderIds, m.OrderID)
+		ledger.PoolIds = append(ledger.PoolIds, m.PoolID)
 		ledger.Reasons, ledger.IdempotencyKeys = append(ledger.Reasons, m.Reason), append(ledger.IdempotencyKeys, m.IdempotencyKey)
 		onHand, held := m.Effect()
 		for _, c := range []*change{stock.of(m.VariantID), levels.of(place{m.VariantID, m.WarehouseID})} {
@@ -176,7 +178,7 @@ func (cs changes[K, C]) of(key K) *C {
 
 // Move locks the variants, runs the rule and saves what it moved, once for each key.
 func (s *Store) Move(ctx context.Context, once inventory.Once, variantIDs []string, at time.Time, rule func(*inventory.Shelf) error) error {
-	return s.again(ctx, func(p *pipeline) error {
+	return s.again(ctx, func(p *pipeline.Pipeline) error {
 		if err := db.New(p).OpenStock(ctx, variantIDs); err != nil {
 			return err
 		}
@@ -208,17 +210,17 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) (
 
 // again runs fn in a transaction, and once more when another caller was given an answer to the same key meanwhile: then
 // fn finds it. Committing wakes the relay.
-func (s *Store) again(ctx context.Context, fn func(*pipeline) error) error {
-	planned := func(p *pipeline) error {
+func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) error {
+	planned := func(p *pipeline.Pipeline) error {
 		if _, err := p.Exec(ctx, planOnce); err != nil {
 			return err
 		}
 		return fn(p)
 	}
-	err := transact(ctx, s.pool, planned)
+	err := pipeline.Transact(ctx, s.pool, planned)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == "answers_pkey" {
-		err = transact(ctx, s.pool, planned)
+		err = pipeline.Transact(ctx, s.pool, planned)
 	}
 	if err == nil {
 		outbox.Wake(s.pool)

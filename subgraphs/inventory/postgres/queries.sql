@@ -102,14 +102,24 @@ FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@warehouse_ids::
 WHERE l.variant_id = d.variant_id AND l.warehouse_id = d.warehouse_id;
 
 -- name: AppendToLedger :exec
-INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, reason, idempotency_key)
+INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, @at, kind, quantity, warehouse_id, on_hand_after, held_after,
-       nullif(reservation_id, ''), nullif(order_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
+       nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@seqs::bigint[]) AS seq, unnest(@kinds::text[]) AS kind,
              unnest(@quantities::int[]) AS quantity, unnest(@warehouse_ids::text[]) AS warehouse_id,
              unnest(@on_hand_after::int[]) AS on_hand_after, unnest(@held_after::int[]) AS held_after,
-             unnest(@reservation_ids::text[]) AS reservation_id, unnest(@order_ids::text[]) AS order_id,
+             unnest(@reservation_ids::text[]) AS reservation_id, unnest(@order_ids::text[]) AS order_id, unnest(@pool_ids::text[]) AS pool_id,
              unnest(@reasons::text[]) AS reason, unnest(@idempotency_keys::text[]) AS idempotency_key) AS m;
+
+-- name: GiveToPool :exec
+INSERT INTO allotments AS a (pool_id, variant_id, warehouse_id, given)
+SELECT @pool_id, unnest(@variant_ids::text[]), unnest(@warehouse_ids::text[]), unnest(@given::int[])
+ON CONFLICT (pool_id, variant_id, warehouse_id) DO UPDATE SET given = a.given + excluded.given;
+
+-- name: ReturnFromPool :exec
+UPDATE allotments a SET returned = a.returned + d.returned
+FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@warehouse_ids::text[]) AS warehouse_id, unnest(@returned::int[]) AS returned) AS d
+WHERE a.pool_id = @pool_id AND a.variant_id = d.variant_id AND a.warehouse_id = d.warehouse_id;
 
 -- name: AddReservations :exec
 INSERT INTO reservations (id, order_id, account_id, status, created_at, updated_at, expires_at)
@@ -133,8 +143,8 @@ DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a
 WITH chain AS (
     SELECT variant_id, seq, warehouse_id, on_hand_after, held_after,
            lag(seq, 1, 0) OVER (PARTITION BY variant_id ORDER BY seq) AS seq_before,
-           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT') THEN quantity ELSE 0 END AS on_hand_due,
-           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET') THEN 0 ELSE quantity END AS held_due,
+           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
+           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
            lead(seq) OVER w IS NULL AS newest
     FROM ledger WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
 ), waiting AS (
@@ -177,6 +187,15 @@ WHERE (SELECT coalesce(string_agg(g.kind || ' ' || abs(g.quantity), ', ' ORDER B
       WHEN 'COMMITTED' THEN format('HOLD %1$s, COMMIT %1$s', l.quantity)
       WHEN 'RELEASED' THEN format('HOLD %1$s, RELEASE %1$s', l.quantity)
       ELSE format('HOLD %1$s, EXPIRE %1$s', l.quantity) END
+UNION ALL
+SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger says %s and %s', coalesce(a.pool_id, g.pool_id),
+              a.given, coalesce(a.variant_id, g.variant_id), coalesce(a.warehouse_id, g.warehouse_id), a.returned, g.given, g.returned)
+FROM allotments a FULL JOIN (
+    SELECT pool_id, variant_id, warehouse_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'ALLOT'), 0)::bigint AS given,
+           coalesce(sum(quantity) FILTER (WHERE kind = 'RETURN'), 0)::bigint AS returned
+    FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
+) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
+WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL
 SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', g.variant_id, g.seq, g.reservation_id)
 FROM ledger g

@@ -174,7 +174,7 @@ func movement(r db.Ledger) inventory.Movement {
 	return inventory.Movement{
 		VariantID: r.VariantID, Seq: r.Seq, At: r.At, Kind: inventory.Kind(r.Kind), Quantity: int(r.Quantity),
 		WarehouseID: r.WarehouseID, OnHandAfter: int(r.OnHandAfter), HeldAfter: int(r.HeldAfter),
-		ReservationID: optional.Text(r.ReservationID), OrderID: optional.Text(r.OrderID), Reason: optional.Text(r.Reason), IdempotencyKey: optional.Text(r.IdempotencyKey),
+		ReservationID: optional.Text(r.ReservationID), OrderID: optional.Text(r.OrderID), PoolID: optional.Text(r.PoolID), Reason: optional.Text(r.Reason), IdempotencyKey: optional.Text(r.IdempotencyKey),
 	}
 }
 

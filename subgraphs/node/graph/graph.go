@@ -86,6 +86,10 @@ func stub(typename, id string) (gen.Node, error) {
 		return gen.Review{ID: id}, nil
 	case "Shipment":
 		return gen.Shipment{ID: id}, nil
+	case "FlashSale":
+		return gen.FlashSale{ID: id}, nil
+	case "FlashSaleBooking":
+		return gen.FlashSaleBooking{ID: id}, nil
 	}
 	return nil, fmt.Errorf("no stub of %s", typename)
 }

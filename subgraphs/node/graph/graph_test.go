@@ -31,7 +31,7 @@ func ask(t *testing.T, query string, vars map[string]any) string {
 var prefixes = []id.Prefix{
 	id.Account, id.Address, id.Seller, id.Product, id.Variant, id.Category, id.Media, id.Upload, id.BulkOperation, id.Warehouse,
 	id.Reservation, id.Cart, id.CartLine, id.Order, id.OrderLine, id.PaymentMethod, id.Payment, id.Transaction, id.Review,
-	id.Shipment, id.Event, id.Query,
+	id.Shipment, id.FlashSale, id.Booking, id.Change, id.Event, id.Query,
 }
 
 func TestEveryNodeOfTheSchemaIsFound(t *testing.T) {

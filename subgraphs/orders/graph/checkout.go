@@ -15,7 +15,7 @@ func (m *mutation) CheckoutComplete(ctx context.Context, in gen.CheckoutComplete
 	var out orders.Outcome
 	if err == nil {
 		out, err = m.checkout.Complete(ctx, viewer.From(ctx), orders.Input{
-			CartID: in.CartID, AddressID: in.AddressID, PaymentMethodID: in.PaymentMethodID, ExpectedTotal: total, Key: in.IdempotencyKey,
+			CartID: optional.Text(in.CartID), BookingID: optional.Text(in.BookingID), AddressID: in.AddressID, PaymentMethodID: in.PaymentMethodID, ExpectedTotal: total, Key: in.IdempotencyKey,
 		})
 	}
 	if err != nil {

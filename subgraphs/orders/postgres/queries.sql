@@ -35,9 +35,9 @@ WHERE account_id = @account_id AND key = @key AND decision = '';
 
 -- name: InsertOrder :one
 INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amount, currency, address, created_at, updated_at, deadline,
-    reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
+    reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
 VALUES (@id, 1, @account_id, @cart_id, @cart_version, @status, @amount, @currency, @address, @created_at, @updated_at, @deadline,
-    @reservation_id, @payment_method_id, '', 0, '', '', '', false, false, false)
+    @reservation_id, @booking_id, @payment_method_id, '', 0, '', '', '', false, false, false)
 RETURNING *;
 
 -- name: InsertLines :copyfrom

@@ -18,7 +18,7 @@ func order(r db.Order, lines []db.OrderLine) (orders.Order, error) {
 		Total:     money.Money{Amount: r.Amount, Currency: r.Currency},
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), PlacedAt: utc(r.PlacedAt), Deadline: r.Deadline.UTC(),
 		Saga: orders.Saga{
-			ReservationID: r.ReservationID, PaymentMethodID: r.PaymentMethodID, PaymentID: r.PaymentID,
+			Hold: orders.Hold{ReservationID: r.ReservationID, BookingID: r.BookingID}, PaymentMethodID: r.PaymentMethodID, PaymentID: r.PaymentID,
 			PaymentVersion: int(r.PaymentVersion), PaymentStatus: r.PaymentStatus, RedirectURL: r.RedirectUrl, DeclineCode: r.DeclineCode,
 			Committing: r.Committing, StockSettled: r.StockSettled, PaymentSettled: r.PaymentSettled,
 		},

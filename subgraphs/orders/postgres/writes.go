@@ -53,10 +53,13 @@ func (s *Store) Create(ctx context.Context, c orders.Attempt, o orders.Order) (c
 		row, err := q.InsertOrder(ctx, db.InsertOrderParams{
 			ID: o.ID, AccountID: o.AccountID, CartID: o.CartID, CartVersion: int32(o.CartVersion), Status: string(o.Status),
 			Amount: o.Total.Amount, Currency: o.Total.Currency, Address: address, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
-			Deadline: o.Deadline, ReservationID: o.Saga.ReservationID, PaymentMethodID: o.Saga.PaymentMethodID,
+			Deadline: o.Deadline, ReservationID: o.Saga.ReservationID, BookingID: o.Saga.BookingID, PaymentMethodID: o.Saga.PaymentMethodID,
 		})
 		if violates(err, "orders_of_cart") {
 			return orders.ErrAlreadyOrdered
+		}
+		if violates(err, "orders_of_booking") {
+			return orders.ErrBookingOrdered
 		}
 		if err != nil {
 			return err

@@ -761,6 +761,7 @@ directive @listSize(
   ): Seller
 }
 
+"What can be done in the shop. Each says in ` + "`" + `userErrors` + "`" + ` what the caller can mend."
 type Mutation {
   "Opens an account and signs it in."
   accountRegister(

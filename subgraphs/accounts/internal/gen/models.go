@@ -74,6 +74,7 @@ type AddressInput struct {
 	Default bool `json:"default"`
 }
 
+// What can be done in the shop. Each says in `userErrors` what the caller can mend.
 type Mutation struct {
 }
 

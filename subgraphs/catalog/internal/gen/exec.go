@@ -1339,6 +1339,7 @@ type Mutation {
   ): BulkOperationPayload! @requiresScopes(scopes: [["seller"]])
 }
 
+"What the shop tells as it happens."
 type Subscription {
   "A bulk import as it is now, and as it goes on, until it is finished."
   bulkOperationUpdated(

@@ -151,6 +151,7 @@ type StagedUploadPayload struct {
 	UserErrors []CatalogUserError `json:"userErrors"`
 }
 
+// What the shop tells as it happens.
 type Subscription struct {
 }
 

@@ -152,6 +152,7 @@ type ComplexityRoot struct {
 
 	StockMovement struct {
 		At            func(childComplexity int) int
+		FlashSaleID   func(childComplexity int) int
 		HeldAfter     func(childComplexity int) int
 		Kind          func(childComplexity int) int
 		OnHandAfter   func(childComplexity int) int
@@ -234,6 +235,7 @@ type StockMovementResolver interface {
 	Warehouse(ctx context.Context, obj *inventory.Movement) (*inventory.Warehouse, error)
 	ReservationID(ctx context.Context, obj *inventory.Movement) (*string, error)
 	OrderID(ctx context.Context, obj *inventory.Movement) (*string, error)
+	FlashSaleID(ctx context.Context, obj *inventory.Movement) (*string, error)
 	Reason(ctx context.Context, obj *inventory.Movement) (*string, error)
 }
 type SubscriptionResolver interface {
@@ -656,6 +658,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StockMovement.At(childComplexity), true
+	case "StockMovement.flashSaleId":
+		if e.ComplexityRoot.StockMovement.FlashSaleID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StockMovement.FlashSaleID(childComplexity), true
 	case "StockMovement.heldAfter":
 		if e.ComplexityRoot.StockMovement.HeldAfter == nil {
 			break
@@ -1160,6 +1168,8 @@ type StockMovement {
   reservationId: ID
   "For which order."
   orderId: ID
+  "For which flash sale."
+  flashSaleId: ID
   "Why, where somebody said so."
   reason: String
 }
@@ -1178,6 +1188,10 @@ enum MovementKind {
   EXPIRE
   "They were sold."
   COMMIT
+  "They went into the pool of a flash sale."
+  ALLOT
+  "They came back from the pool of a flash sale."
+  RETURN
 }
 
 "Units held for an order until it is paid."
@@ -1577,6 +1591,8 @@ func (ec *executionContext) childFields_StockMovement(ctx context.Context, field
 		return ec.fieldContext_StockMovement_reservationId(ctx, field)
 	case "orderId":
 		return ec.fieldContext_StockMovement_orderId(ctx, field)
+	case "flashSaleId":
+		return ec.fieldContext_StockMovement_flashSaleId(ctx, field)
 	case "reason":
 		return ec.fieldContext_StockMovement_reason(ctx, field)
 	}
@@ -3860,6 +3876,29 @@ func (ec *executionContext) _StockMovement_orderId(ctx context.Context, field gr
 	)
 }
 func (ec *executionContext) fieldContext_StockMovement_orderId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StockMovement", field, true, true, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _StockMovement_flashSaleId(ctx context.Context, field graphql.CollectedField, obj *inventory.Movement) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StockMovement_flashSaleId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StockMovement().FlashSaleID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_StockMovement_flashSaleId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StockMovement", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
@@ -7130,6 +7169,44 @@ func (ec *executionContext) _StockMovement(ctx context.Context, sel ast.Selectio
 					}
 				}()
 				res = ec._StockMovement_orderId(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "flashSaleId":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._StockMovement_flashSaleId(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}

@@ -55,6 +55,14 @@ type ComplexityRoot struct {
 		ID func(childComplexity int) int
 	}
 
+	FlashSale struct {
+		ID func(childComplexity int) int
+	}
+
+	FlashSaleBooking struct {
+		ID func(childComplexity int) int
+	}
+
 	Money struct {
 		Currency func(childComplexity int) int
 		Decimal  func(childComplexity int) int
@@ -173,6 +181,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Category.ID(childComplexity), true
+
+	case "FlashSale.id":
+		if e.ComplexityRoot.FlashSale.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.ID(childComplexity), true
+
+	case "FlashSaleBooking.id":
+		if e.ComplexityRoot.FlashSaleBooking.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleBooking.ID(childComplexity), true
 
 	case "Money.currencyCode":
 		if e.ComplexityRoot.Money.Currency == nil {
@@ -485,7 +507,8 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
-	{Name: "../../../../schema/node.graphqls", Input: `type Query {
+	{Name: "../../../../schema/node.graphqls", Input: `"What the shop knows. Nothing here changes anything."
+type Query {
   "Whatever has this id, or null. The prefix of the id says what it is; a malformed id is an error."
   node(
     "An id of any type that implements Node."
@@ -546,6 +569,12 @@ type Review implements Node @key(fields: "id", resolvable: false) {
 type Shipment implements Node @key(fields: "id", resolvable: false) {
   id: ID!
 }
+type FlashSale implements Node @key(fields: "id", resolvable: false) {
+  id: ID!
+}
+type FlashSaleBooking implements Node @key(fields: "id", resolvable: false) {
+  id: ID!
+}
 `, BuiltIn: false},
 	{Name: "../../graph/federation/directives.graphql", Input: `
 	directive @authenticated on FIELD_DEFINITION | OBJECT | INTERFACE | SCALAR | ENUM
@@ -601,7 +630,7 @@ type Shipment implements Node @key(fields: "id", resolvable: false) {
 `, BuiltIn: true},
 	{Name: "../../graph/federation/entity.graphql", Input: `
 # a union of all types that use the @key directive
-union _Entity = Account | BulkOperation | Cart | Category | Order | Payment | PaymentMethod | Product | ProductVariant | Reservation | Review | Seller | Shipment | Warehouse
+union _Entity = Account | BulkOperation | Cart | Category | FlashSale | FlashSaleBooking | Order | Payment | PaymentMethod | Product | ProductVariant | Reservation | Review | Seller | Shipment | Warehouse
 
 type _Service {
   sdl: String
@@ -949,6 +978,52 @@ func (ec *executionContext) _Category_id(ctx context.Context, field graphql.Coll
 }
 func (ec *executionContext) fieldContext_Category_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Category", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_id(ctx context.Context, field graphql.CollectedField, obj *FlashSale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleBooking_id(ctx context.Context, field graphql.CollectedField, obj *FlashSaleBooking) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleBooking_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleBooking_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleBooking", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _Money_amount(ctx context.Context, field graphql.CollectedField, obj *money.Money) (ret graphql.Marshaler) {
@@ -2756,6 +2831,20 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Order(ctx, sel, obj)
+	case FlashSaleBooking:
+		return ec._FlashSaleBooking(ctx, sel, &obj)
+	case *FlashSaleBooking:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FlashSaleBooking(ctx, sel, obj)
+	case FlashSale:
+		return ec._FlashSale(ctx, sel, &obj)
+	case *FlashSale:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FlashSale(ctx, sel, obj)
 	case Category:
 		return ec._Category(ctx, sel, &obj)
 	case *Category:
@@ -2880,6 +2969,20 @@ func (ec *executionContext) __Entity(ctx context.Context, sel ast.SelectionSet, 
 			return graphql.Null
 		}
 		return ec._Order(ctx, sel, obj)
+	case FlashSaleBooking:
+		return ec._FlashSaleBooking(ctx, sel, &obj)
+	case *FlashSaleBooking:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FlashSaleBooking(ctx, sel, obj)
+	case FlashSale:
+		return ec._FlashSale(ctx, sel, &obj)
+	case *FlashSale:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FlashSale(ctx, sel, obj)
 	case Category:
 		return ec._Category(ctx, sel, &obj)
 	case *Category:
@@ -3049,6 +3152,82 @@ func (ec *executionContext) _Category(ctx context.Context, sel ast.SelectionSet,
 			out.Values[i] = graphql.MarshalString("Category")
 		case "id":
 			out.Values[i] = ec._Category_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var flashSaleImplementors = []string{"FlashSale", "Node", "_Entity"}
+
+func (ec *executionContext) _FlashSale(ctx context.Context, sel ast.SelectionSet, obj *FlashSale) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, flashSaleImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FlashSale")
+		case "id":
+			out.Values[i] = ec._FlashSale_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var flashSaleBookingImplementors = []string{"FlashSaleBooking", "Node", "_Entity"}
+
+func (ec *executionContext) _FlashSaleBooking(ctx context.Context, sel ast.SelectionSet, obj *FlashSaleBooking) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, flashSaleBookingImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FlashSaleBooking")
+		case "id":
+			out.Values[i] = ec._FlashSaleBooking_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -44,6 +44,22 @@ func (Category) IsNode() {}
 
 func (Category) IsEntity() {}
 
+type FlashSale struct {
+	ID string `json:"id"`
+}
+
+func (FlashSale) IsNode() {}
+
+func (FlashSale) IsEntity() {}
+
+type FlashSaleBooking struct {
+	ID string `json:"id"`
+}
+
+func (FlashSaleBooking) IsNode() {}
+
+func (FlashSaleBooking) IsEntity() {}
+
 type Order struct {
 	ID string `json:"id"`
 }
@@ -84,6 +100,7 @@ func (ProductVariant) IsNode() {}
 
 func (ProductVariant) IsEntity() {}
 
+// What the shop knows. Nothing here changes anything.
 type Query struct {
 }
 

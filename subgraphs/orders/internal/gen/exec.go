@@ -939,7 +939,7 @@ directive @listSize(
 
 type Mutation {
   """
-  Buys what is in the cart: holds the stock, creates the order, authorises the payment, commits the stock, and captures.
+  Buys what is in the cart, or what a flash sale has booked: holds the stock, creates the order, authorises the payment, commits the stock, and captures.
   The same key with the same input gives the same answer, however often it is sent.
   """
   checkoutComplete(
@@ -1169,8 +1169,10 @@ enum OrderErrorCode {
   INVALID
   "There is no such thing, or it is not yours."
   NOT_FOUND
-  "The cart was ordered already, as it stands, under another key."
+  "The cart was ordered already, as it stands, or the booking is being paid for, under another key."
   ALREADY_ORDERED
+  "The booking has ended; its unit is no longer kept."
+  HOLD_EXPIRED
   "This key was used before with other input."
   IDEMPOTENCY_CONFLICT
 }
@@ -1195,8 +1197,10 @@ type CheckoutCompletePayload {
 
 "What to buy, where to send it, and how it is paid."
 input CheckoutCompleteInput {
-  "The cart to buy."
-  cartId: ID!
+  "The cart to buy. Either this or ` + "`" + `bookingId` + "`" + `."
+  cartId: ID
+  "The booking of a flash sale to buy. It is the hold: what is booked is there. Either this or ` + "`" + `cartId` + "`" + `."
+  bookingId: ID
   "Where to send it: an address of the caller."
   addressId: ID!
   "How it is paid: a payment method of the caller."
@@ -4964,7 +4968,7 @@ func (ec *executionContext) unmarshalInputCheckoutCompleteInput(ctx context.Cont
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"cartId", "addressId", "paymentMethodId", "expectedTotal", "idempotencyKey"}
+	fieldsInOrder := [...]string{"cartId", "bookingId", "addressId", "paymentMethodId", "expectedTotal", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4973,11 +4977,18 @@ func (ec *executionContext) unmarshalInputCheckoutCompleteInput(ctx context.Cont
 		switch k {
 		case "cartId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cartId"))
-			data, err := ec.unmarshalNID2string(ctx, v)
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.CartID = data
+		case "bookingId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("bookingId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.BookingID = data
 		case "addressId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("addressId"))
 			data, err := ec.unmarshalNID2string(ctx, v)

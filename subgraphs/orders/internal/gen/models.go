@@ -71,8 +71,10 @@ func (CheckoutActionRequired) IsCheckoutResult() {}
 
 // What to buy, where to send it, and how it is paid.
 type CheckoutCompleteInput struct {
-	// The cart to buy.
-	CartID string `json:"cartId"`
+	// The cart to buy. Either this or `bookingId`.
+	CartID *string `json:"cartId,omitempty"`
+	// The booking of a flash sale to buy. It is the hold: what is booked is there. Either this or `cartId`.
+	BookingID *string `json:"bookingId,omitempty"`
 	// Where to send it: an address of the caller.
 	AddressID string `json:"addressId"`
 	// How it is paid: a payment method of the caller.
@@ -247,8 +249,10 @@ const (
 	OrderErrorCodeInvalid OrderErrorCode = "INVALID"
 	// There is no such thing, or it is not yours.
 	OrderErrorCodeNotFound OrderErrorCode = "NOT_FOUND"
-	// The cart was ordered already, as it stands, under another key.
+	// The cart was ordered already, as it stands, or the booking is being paid for, under another key.
 	OrderErrorCodeAlreadyOrdered OrderErrorCode = "ALREADY_ORDERED"
+	// The booking has ended; its unit is no longer kept.
+	OrderErrorCodeHoldExpired OrderErrorCode = "HOLD_EXPIRED"
 	// This key was used before with other input.
 	OrderErrorCodeIdempotencyConflict OrderErrorCode = "IDEMPOTENCY_CONFLICT"
 )
@@ -257,12 +261,13 @@ var AllOrderErrorCode = []OrderErrorCode{
 	OrderErrorCodeInvalid,
 	OrderErrorCodeNotFound,
 	OrderErrorCodeAlreadyOrdered,
+	OrderErrorCodeHoldExpired,
 	OrderErrorCodeIdempotencyConflict,
 }
 
 func (e OrderErrorCode) IsValid() bool {
 	switch e {
-	case OrderErrorCodeInvalid, OrderErrorCodeNotFound, OrderErrorCodeAlreadyOrdered, OrderErrorCodeIdempotencyConflict:
+	case OrderErrorCodeInvalid, OrderErrorCodeNotFound, OrderErrorCodeAlreadyOrdered, OrderErrorCodeHoldExpired, OrderErrorCodeIdempotencyConflict:
 		return true
 	}
 	return false

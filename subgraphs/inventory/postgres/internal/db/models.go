@@ -30,6 +30,7 @@ type Ledger struct {
 	OrderID        *string
 	Reason         *string
 	IdempotencyKey *string
+	PoolID         *string
 }
 
 type Level struct {

@@ -108,14 +108,14 @@ func (q *Queries) AddReservations(ctx context.Context, arg AddReservationsParams
 }
 
 const appendToLedger = `-- name: AppendToLedger :exec
-INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, reason, idempotency_key)
+INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, $1, kind, quantity, warehouse_id, on_hand_after, held_after,
-       nullif(reservation_id, ''), nullif(order_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
+       nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest($2::text[]) AS variant_id, unnest($3::bigint[]) AS seq, unnest($4::text[]) AS kind,
              unnest($5::int[]) AS quantity, unnest($6::text[]) AS warehouse_id,
              unnest($7::int[]) AS on_hand_after, unnest($8::int[]) AS held_after,
-             unnest($9::text[]) AS reservation_id, unnest($10::text[]) AS order_id,
-             unnest($11::text[]) AS reason, unnest($12::text[]) AS idempotency_key) AS m
+             unnest($9::text[]) AS reservation_id, unnest($10::text[]) AS order_id, unnest($11::text[]) AS pool_id,
+             unnest($12::text[]) AS reason, unnest($13::text[]) AS idempotency_key) AS m
 `
 
 type AppendToLedgerParams struct {
@@ -129,6 +129,7 @@ type AppendToLedgerParams struct {
 	HeldAfter       []int32
 	ReservationIds  []string
 	OrderIds        []string
+	PoolIds         []string
 	Reasons         []string
 	IdempotencyKeys []string
 }
@@ -145,6 +146,7 @@ func (q *Queries) AppendToLedger(ctx context.Context, arg AppendToLedgerParams) 
 		arg.HeldAfter,
 		arg.ReservationIds,
 		arg.OrderIds,
+		arg.PoolIds,
 		arg.Reasons,
 		arg.IdempotencyKeys,
 	)
@@ -155,8 +157,8 @@ const audit = `-- name: Audit :many
 WITH chain AS (
     SELECT variant_id, seq, warehouse_id, on_hand_after, held_after,
            lag(seq, 1, 0) OVER (PARTITION BY variant_id ORDER BY seq) AS seq_before,
-           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT') THEN quantity ELSE 0 END AS on_hand_due,
-           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET') THEN 0 ELSE quantity END AS held_due,
+           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
+           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
            lead(seq) OVER w IS NULL AS newest
     FROM ledger WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
 ), waiting AS (
@@ -199,6 +201,15 @@ WHERE (SELECT coalesce(string_agg(g.kind || ' ' || abs(g.quantity), ', ' ORDER B
       WHEN 'COMMITTED' THEN format('HOLD %1$s, COMMIT %1$s', l.quantity)
       WHEN 'RELEASED' THEN format('HOLD %1$s, RELEASE %1$s', l.quantity)
       ELSE format('HOLD %1$s, EXPIRE %1$s', l.quantity) END
+UNION ALL
+SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger says %s and %s', coalesce(a.pool_id, g.pool_id),
+              a.given, coalesce(a.variant_id, g.variant_id), coalesce(a.warehouse_id, g.warehouse_id), a.returned, g.given, g.returned)
+FROM allotments a FULL JOIN (
+    SELECT pool_id, variant_id, warehouse_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'ALLOT'), 0)::bigint AS given,
+           coalesce(sum(quantity) FILTER (WHERE kind = 'RETURN'), 0)::bigint AS returned
+    FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
+) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
+WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL
 SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', g.variant_id, g.seq, g.reservation_id)
 FROM ledger g
@@ -273,6 +284,29 @@ func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const giveToPool = `-- name: GiveToPool :exec
+INSERT INTO allotments AS a (pool_id, variant_id, warehouse_id, given)
+SELECT $1, unnest($2::text[]), unnest($3::text[]), unnest($4::int[])
+ON CONFLICT (pool_id, variant_id, warehouse_id) DO UPDATE SET given = a.given + excluded.given
+`
+
+type GiveToPoolParams struct {
+	PoolID       string
+	VariantIds   []string
+	WarehouseIds []string
+	Given        []int32
+}
+
+func (q *Queries) GiveToPool(ctx context.Context, arg GiveToPoolParams) error {
+	_, err := q.db.Exec(ctx, giveToPool,
+		arg.PoolID,
+		arg.VariantIds,
+		arg.WarehouseIds,
+		arg.Given,
+	)
+	return err
 }
 
 const inStock = `-- name: InStock :many
@@ -499,7 +533,7 @@ func (q *Queries) MoveStock(ctx context.Context, arg MoveStockParams) error {
 }
 
 const movements = `-- name: Movements :many
-SELECT variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, reason, idempotency_key FROM ledger WHERE variant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+SELECT variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, reason, idempotency_key, pool_id FROM ledger WHERE variant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
 `
 
 type MovementsParams struct {
@@ -530,6 +564,7 @@ func (q *Queries) Movements(ctx context.Context, arg MovementsParams) ([]Ledger,
 			&i.OrderID,
 			&i.Reason,
 			&i.IdempotencyKey,
+			&i.PoolID,
 		); err != nil {
 			return nil, err
 		}
@@ -618,6 +653,29 @@ func (q *Queries) ReservationsByID(ctx context.Context, ids []string) ([]Reserva
 		return nil, err
 	}
 	return items, nil
+}
+
+const returnFromPool = `-- name: ReturnFromPool :exec
+UPDATE allotments a SET returned = a.returned + d.returned
+FROM (SELECT unnest($2::text[]) AS variant_id, unnest($3::text[]) AS warehouse_id, unnest($4::int[]) AS returned) AS d
+WHERE a.pool_id = $1 AND a.variant_id = d.variant_id AND a.warehouse_id = d.warehouse_id
+`
+
+type ReturnFromPoolParams struct {
+	PoolID       string
+	VariantIds   []string
+	WarehouseIds []string
+	Returned     []int32
+}
+
+func (q *Queries) ReturnFromPool(ctx context.Context, arg ReturnFromPoolParams) error {
+	_, err := q.db.Exec(ctx, returnFromPool,
+		arg.PoolID,
+		arg.VariantIds,
+		arg.WarehouseIds,
+		arg.Returned,
+	)
+	return err
 }
 
 const saveItems = `-- name: SaveItems :exec

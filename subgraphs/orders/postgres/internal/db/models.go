@@ -44,6 +44,7 @@ type Order struct {
 	Committing      bool
 	StockSettled    bool
 	PaymentSettled  bool
+	BookingID       string
 }
 
 type OrderEvent struct {

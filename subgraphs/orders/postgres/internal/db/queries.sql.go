@@ -109,10 +109,10 @@ type InsertLinesParams struct {
 
 const insertOrder = `-- name: InsertOrder :one
 INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amount, currency, address, created_at, updated_at, deadline,
-    reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
+    reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13, '', 0, '', '', '', false, false, false)
-RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled
+    $12, $13, $14, '', 0, '', '', '', false, false, false)
+RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id
 `
 
 type InsertOrderParams struct {
@@ -128,6 +128,7 @@ type InsertOrderParams struct {
 	UpdatedAt       time.Time
 	Deadline        time.Time
 	ReservationID   string
+	BookingID       string
 	PaymentMethodID string
 }
 
@@ -145,6 +146,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (Order
 		arg.UpdatedAt,
 		arg.Deadline,
 		arg.ReservationID,
+		arg.BookingID,
 		arg.PaymentMethodID,
 	)
 	var i Order
@@ -174,6 +176,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (Order
 		&i.Committing,
 		&i.StockSettled,
 		&i.PaymentSettled,
+		&i.BookingID,
 	)
 	return i, err
 }
@@ -213,7 +216,7 @@ func (q *Queries) LinesOf(ctx context.Context, orderIds []string) ([]OrderLine, 
 }
 
 const listOrders = `-- name: ListOrders :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders
 WHERE account_id = $1
   AND ($2::text IS NULL OR status = $2)
   AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::text))
@@ -270,6 +273,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 			&i.Committing,
 			&i.StockSettled,
 			&i.PaymentSettled,
+			&i.BookingID,
 		); err != nil {
 			return nil, err
 		}
@@ -282,7 +286,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 }
 
 const lockOrder = `-- name: LockOrder :one
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id = $1 FOR UPDATE
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
@@ -314,6 +318,7 @@ func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
 		&i.Committing,
 		&i.StockSettled,
 		&i.PaymentSettled,
+		&i.BookingID,
 	)
 	return i, err
 }
@@ -343,7 +348,7 @@ func (q *Queries) OrderIDsOfLines(ctx context.Context, ids []string) ([]string, 
 }
 
 const ordersAfter = `-- name: OrdersAfter :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
 `
 
 type OrdersAfterParams struct {
@@ -386,6 +391,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 			&i.Committing,
 			&i.StockSettled,
 			&i.PaymentSettled,
+			&i.BookingID,
 		); err != nil {
 			return nil, err
 		}
@@ -398,7 +404,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 }
 
 const ordersByID = `-- name: OrdersByID :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled FROM orders WHERE id = ANY ($1::text[])
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error) {
@@ -436,6 +442,7 @@ func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error)
 			&i.Committing,
 			&i.StockSettled,
 			&i.PaymentSettled,
+			&i.BookingID,
 		); err != nil {
 			return nil, err
 		}

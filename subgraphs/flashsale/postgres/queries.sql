@@ -1,0 +1,168 @@
+-- name: SalesByID :many
+SELECT sqlc.embed(s), sqlc.embed(p) FROM sales s JOIN pools p ON p.sale_id = s.id
+WHERE s.id = ANY (@ids::text[])
+ORDER BY s.id, p.position;
+
+-- name: ListSales :many
+-- ListSales lists those that are not over by start, then the others, the newest first.
+WITH found AS (
+    SELECT s.id, CASE WHEN s.cancelled_at IS NOT NULL THEN 'CANCELLED'
+                      WHEN s.ends_at <= @at THEN 'ENDED'
+                      WHEN s.starts_at > @at THEN 'SCHEDULED'
+                      WHEN (SELECT sum(p.remaining) FROM pools p WHERE p.sale_id = s.id) = 0 THEN 'SOLD_OUT'
+                      ELSE 'OPEN' END AS status, s.starts_at
+    FROM sales s
+)
+SELECT id FROM found
+WHERE sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status)
+ORDER BY status IN ('CANCELLED', 'ENDED'),
+         CASE WHEN status NOT IN ('CANCELLED', 'ENDED') THEN starts_at END, starts_at DESC, id
+LIMIT @first;
+
+-- name: SalesOfVariants :many
+SELECT DISTINCT ON (p.variant_id) p.variant_id, p.sale_id FROM pools p JOIN sales s ON s.id = p.sale_id
+WHERE p.variant_id = ANY (@variant_ids::text[]) AND s.cancelled_at IS NULL AND s.ends_at > @at
+ORDER BY p.variant_id, s.starts_at, s.id;
+
+-- name: BookingsByID :many
+SELECT * FROM bookings WHERE id = ANY (@ids::text[]);
+
+-- name: BookingsOf :many
+SELECT * FROM bookings WHERE account_id = @account_id AND sale_id = ANY (@sale_ids::text[]) AND status IN ('HELD', 'BOOKED')
+ORDER BY sale_id, created_at, id;
+
+-- name: DueBookings :many
+SELECT * FROM bookings WHERE status = 'HELD' AND expires_at <= @at ORDER BY expires_at LIMIT @most;
+
+-- name: DueSales :many
+SELECT id FROM sales WHERE told = 'SCHEDULED' AND starts_at <= @at OR told IN ('SCHEDULED', 'OPEN') AND ends_at <= @at LIMIT @most;
+
+-- name: AddSale :exec
+INSERT INTO sales (id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, told, seq)
+VALUES (@id, @seller_id, @title, @starts_at, @ends_at, @limit_per_account, @hold_seconds, @told, @seq);
+
+-- name: AddPools :exec
+INSERT INTO pools (sale_id, variant_id, position, amount, currency, limit_per_account)
+SELECT @sale_id, unnest(@variant_ids::text[]), unnest(@positions::int[]), unnest(@amounts::bigint[]), unnest(@currencies::text[]), unnest(@limits::int[]);
+
+-- name: EditSale :exec
+UPDATE sales SET title = @title, starts_at = @starts_at, ends_at = @ends_at, limit_per_account = @limit_per_account, hold_seconds = @hold_seconds,
+    cancelled_at = @cancelled_at, told = @told WHERE id = @id;
+
+-- name: EditPools :exec
+UPDATE pools p SET amount = d.amount, currency = d.currency, limit_per_account = d.limit_per_account
+FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@amounts::bigint[]) AS amount, unnest(@currencies::text[]) AS currency,
+             unnest(@limits::int[]) AS limit_per_account) AS d
+WHERE p.sale_id = @sale_id AND p.variant_id = d.variant_id
+  AND (p.amount, p.currency, p.limit_per_account) <> (d.amount, d.currency, d.limit_per_account);
+
+-- name: MoveSeq :exec
+UPDATE sales SET seq = @seq WHERE id = @id;
+
+-- name: MovePools :exec
+UPDATE pools p SET quantity = d.quantity, remaining = d.remaining, held = d.held, sold = d.sold, seq = d.seq
+FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@quantities::int[]) AS quantity, unnest(@remaining::int[]) AS remaining,
+             unnest(@held::int[]) AS held, unnest(@sold::int[]) AS sold, unnest(@seqs::bigint[]) AS seq) AS d
+WHERE p.sale_id = @sale_id AND p.variant_id = d.variant_id;
+
+-- name: AppendToLog :exec
+INSERT INTO log (sale_id, seq, at, kind, variant_id, quantity, booking_id, change_id, total, remaining, held, sold)
+SELECT @sale_id, seq, @at, kind, nullif(variant_id, ''), quantity, nullif(booking_id, ''), nullif(change_id, ''), total, remaining, held, sold
+FROM (SELECT unnest(@seqs::bigint[]) AS seq, unnest(@kinds::text[]) AS kind, unnest(@variant_ids::text[]) AS variant_id,
+             unnest(@quantities::int[]) AS quantity, unnest(@booking_ids::text[]) AS booking_id, unnest(@change_ids::text[]) AS change_id,
+             unnest(@totals::int[]) AS total, unnest(@remaining::int[]) AS remaining, unnest(@held::int[]) AS held, unnest(@sold::int[]) AS sold) AS m;
+
+-- name: AddBookings :exec
+INSERT INTO bookings (id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot)
+SELECT unnest(@ids::text[]), @sale_id, unnest(@variant_ids::text[]), unnest(@account_ids::text[]), unnest(@keys::text[]), 'HELD',
+       unnest(@amounts::bigint[]), unnest(@currencies::text[]), '', @at, @at, unnest(@expires_at::timestamptz[]),
+       unnest(@sale_slots::int[]), unnest(@variant_slots::int[]);
+
+-- name: AddTransfer :exec
+INSERT INTO transfers (id, sale_id, lines, created_at) VALUES (@id, @sale_id, @lines, @at);
+
+-- name: BeginChange :exec
+INSERT INTO changes (id, sale_id, account_id, seller_id, key, input_hash, plan, needs, decision, created_at)
+VALUES (@id, @sale_id, @account_id, @seller_id, @key, @input_hash, @plan, @needs, 'PENDING', @at)
+ON CONFLICT (account_id, key) DO NOTHING;
+
+-- name: ChangeOfKey :one
+SELECT * FROM changes WHERE account_id = @account_id AND key = @key;
+
+-- name: DecideChange :exec
+UPDATE changes SET decision = @decision, refusal = @refusal WHERE id = @id;
+
+-- name: PendingChanges :many
+SELECT * FROM changes WHERE decision = 'PENDING' AND created_at <= @before ORDER BY created_at LIMIT @most;
+
+-- name: PendingTransfers :many
+SELECT * FROM transfers WHERE done_at IS NULL AND (@sale_id::text = '' OR sale_id = @sale_id) ORDER BY created_at LIMIT @most;
+
+-- name: TransferDone :exec
+UPDATE transfers SET done_at = @at::timestamptz WHERE id = @id AND done_at IS NULL;
+
+-- name: Audit :many
+-- Audit says what of the pools, bookings and transfers the log does not bear out.
+WITH chain AS (
+    SELECT l.*, lag(seq, 1, 0) OVER (PARTITION BY sale_id ORDER BY seq) AS seq_before,
+           lag(total, 1, 0) OVER w AS total_before, lag(remaining, 1, 0) OVER w AS remaining_before,
+           lag(held, 1, 0) OVER w AS held_before, lag(sold, 1, 0) OVER w AS sold_before,
+           lead(seq) OVER w IS NULL AS newest
+    FROM log l WINDOW w AS (PARTITION BY sale_id, variant_id ORDER BY seq)
+), counts AS (
+    SELECT sale_id, variant_id, count(*) FILTER (WHERE status = 'HELD') AS held, count(*) FILTER (WHERE status = 'BOOKED') AS sold
+    FROM bookings GROUP BY sale_id, variant_id
+)
+SELECT format('log of %s: a gap before %s', sale_id, seq)::text AS damage FROM chain WHERE seq <> seq_before + 1
+UNION ALL
+SELECT format('log of %s: after %s there are %s of %s, %s left, %s held and %s sold, which %s of %s does not make of %s, %s, %s and %s',
+              sale_id, seq, total, variant_id, remaining, held, sold, kind, quantity, total_before, remaining_before, held_before, sold_before)
+FROM chain WHERE variant_id IS NOT NULL AND (total, remaining, held, sold) <> (
+    total_before + CASE kind WHEN 'ALLOT' THEN quantity WHEN 'RETURN' THEN -quantity ELSE 0 END,
+    remaining_before + CASE WHEN kind IN ('ALLOT', 'RELEASE', 'EXPIRE') THEN quantity WHEN kind IN ('RETURN', 'HOLD') THEN -quantity ELSE 0 END,
+    held_before + CASE WHEN kind = 'HOLD' THEN quantity WHEN kind IN ('SELL', 'RELEASE', 'EXPIRE') THEN -quantity ELSE 0 END,
+    sold_before + CASE kind WHEN 'SELL' THEN quantity ELSE 0 END)
+UNION ALL
+SELECT format('pool of %s in %s: %s, %s left, %s held and %s sold at %s, but the log says %s, %s, %s and %s at %s', coalesce(p.variant_id, c.variant_id),
+              coalesce(p.sale_id, c.sale_id), p.quantity, p.remaining, p.held, p.sold, p.seq, c.total, c.remaining, c.held, c.sold, c.seq)
+FROM pools p FULL JOIN (SELECT * FROM chain WHERE newest AND variant_id IS NOT NULL) c ON c.sale_id = p.sale_id AND c.variant_id = p.variant_id
+WHERE (p.quantity, p.remaining, p.held, p.sold, p.seq) IS DISTINCT FROM (c.total, c.remaining, c.held, c.sold, c.seq)
+UNION ALL
+SELECT format('pool of %s in %s: %s held and %s sold, but there are bookings of %s and %s', coalesce(p.variant_id, c.variant_id),
+              coalesce(p.sale_id, c.sale_id), p.held, p.sold, coalesce(c.held, 0), coalesce(c.sold, 0))
+FROM pools p FULL JOIN counts c ON c.sale_id = p.sale_id AND c.variant_id = p.variant_id
+WHERE (p.held::bigint, p.sold::bigint) IS DISTINCT FROM (coalesce(c.held, 0), coalesce(c.sold, 0))
+UNION ALL
+SELECT format('sale %s is at %s, but its log is at %s', s.id, s.seq, coalesce(l.seq, 0))
+FROM sales s LEFT JOIN (SELECT sale_id, max(seq) AS seq FROM log GROUP BY sale_id) l ON l.sale_id = s.id
+WHERE s.seq <> coalesce(l.seq, 0)
+UNION ALL
+SELECT format('booking %s is %s, but the log says %s', b.id, b.status, coalesce(l.story, 'nothing'))
+FROM bookings b LEFT JOIN (
+    SELECT booking_id, string_agg(kind, ', ' ORDER BY seq) AS story FROM log WHERE booking_id IS NOT NULL GROUP BY booking_id
+) l ON l.booking_id = b.id
+WHERE coalesce(l.story, '') <> CASE b.status WHEN 'HELD' THEN 'HOLD' WHEN 'BOOKED' THEN 'HOLD, SELL' WHEN 'RELEASED' THEN 'HOLD, RELEASE' ELSE 'HOLD, EXPIRE' END
+UNION ALL
+SELECT format('log of %s: movement %s is of booking %s, which there is not', l.sale_id, l.seq, l.booking_id)
+FROM log l WHERE l.booking_id IS NOT NULL AND NOT EXISTS (SELECT FROM bookings b WHERE b.id = l.booking_id AND b.sale_id = l.sale_id AND b.variant_id = l.variant_id)
+UNION ALL
+SELECT format('account %s has %s units in sale %s and may have %s', b.account_id, count(*), b.sale_id, s.limit_per_account)
+FROM bookings b JOIN sales s ON s.id = b.sale_id WHERE b.status IN ('HELD', 'BOOKED')
+GROUP BY b.account_id, b.sale_id, s.limit_per_account HAVING count(*) > s.limit_per_account
+UNION ALL
+SELECT format('account %s has %s units of %s in sale %s and may have %s', b.account_id, count(*), b.variant_id, b.sale_id, p.limit_per_account)
+FROM bookings b JOIN pools p ON p.sale_id = b.sale_id AND p.variant_id = b.variant_id WHERE b.status IN ('HELD', 'BOOKED')
+GROUP BY b.account_id, b.sale_id, b.variant_id, p.limit_per_account HAVING count(*) > p.limit_per_account
+UNION ALL
+SELECT format('booking %s is BOOKED for no order', id) FROM bookings WHERE status = 'BOOKED' AND order_id = ''
+UNION ALL
+SELECT format('%s of %s came into %s by change %s, which does not say so', l.quantity, l.variant_id, l.sale_id, l.change_id)
+FROM log l WHERE l.kind = 'ALLOT' AND NOT EXISTS (
+    SELECT FROM changes c, jsonb_to_recordset(c.needs) AS n ("variantId" text, quantity integer)
+    WHERE c.id = l.change_id AND c.sale_id = l.sale_id AND c.decision = 'APPLIED' AND n."variantId" = l.variant_id AND n.quantity = l.quantity)
+UNION ALL
+SELECT format('%s of %s left %s by transfer %s, which does not say so', l.quantity, l.variant_id, l.sale_id, l.change_id)
+FROM log l WHERE l.kind = 'RETURN' AND NOT EXISTS (
+    SELECT FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
+    WHERE t.id = l.change_id AND t.sale_id = l.sale_id AND n."variantId" = l.variant_id AND n.quantity = l.quantity)
+ORDER BY 1;

@@ -1,0 +1,148 @@
+// Package postgres keeps flash sales in PostgreSQL. Its constraints hold whatever the code does: see the migrations.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/internal/money"
+	"github.com/souk-shop/souk/subgraphs/flashsale"
+	"github.com/souk-shop/souk/subgraphs/flashsale/postgres/internal/db"
+)
+
+// Migrations make the schema.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
+
+// A Store is the flash sales' tables.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+}
+
+var _ flashsale.Store = (*Store)(nil)
+
+// NewStore returns the store behind a pool whose schema is migrated.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+
+// SalesByID finds sales with their offers.
+func (s *Store) SalesByID(ctx context.Context, ids []string) ([]flashsale.Sale, error) {
+	rows, err := s.q.SalesByID(ctx, ids)
+	var found []flashsale.Sale
+	for _, r := range rows {
+		if n := len(found); n == 0 || found[n-1].ID != r.Sale.ID {
+			found = append(found, sale(r.Sale))
+		}
+		of := &found[len(found)-1]
+		of.Offers = append(of.Offers, offer(r.Pool))
+	}
+	return found, err
+}
+
+// Sales lists sales: those not over at a time by start, then the others, the newest first.
+func (s *Store) Sales(ctx context.Context, status *flashsale.Status, at time.Time, first int) ([]flashsale.Sale, error) {
+	ids, err := s.q.ListSales(ctx, db.ListSalesParams{Status: (*string)(status), At: at, First: int32(first)})
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.SalesByID(ctx, ids)
+	slices.SortFunc(found, func(a, b flashsale.Sale) int { return slices.Index(ids, a.ID) - slices.Index(ids, b.ID) })
+	return found, err
+}
+
+// SalesOfVariants finds, of the sales not over at a time, the first to start of each variant.
+func (s *Store) SalesOfVariants(ctx context.Context, variantIDs []string, at time.Time) (map[string]string, error) {
+	rows, err := s.q.SalesOfVariants(ctx, db.SalesOfVariantsParams{VariantIds: variantIDs, At: at})
+	found := make(map[string]string, len(rows))
+	for _, r := range rows {
+		found[r.VariantID] = r.SaleID
+	}
+	return found, err
+}
+
+// BookingsByID finds bookings.
+func (s *Store) BookingsByID(ctx context.Context, ids []string) ([]flashsale.Booking, error) {
+	rows, err := s.q.BookingsByID(ctx, ids)
+	return each(rows, booking), err
+}
+
+// BookingsOf lists what an account holds or has bought in sales.
+func (s *Store) BookingsOf(ctx context.Context, accountID string, saleIDs []string) (map[string][]flashsale.Booking, error) {
+	rows, err := s.q.BookingsOf(ctx, db.BookingsOfParams{AccountID: accountID, SaleIds: saleIDs})
+	of := map[string][]flashsale.Booking{}
+	for _, r := range rows {
+		of[r.SaleID] = append(of[r.SaleID], booking(r))
+	}
+	return of, err
+}
+
+// DueBookings lists bookings whose time is up.
+func (s *Store) DueBookings(ctx context.Context, at time.Time, most int) ([]flashsale.Booking, error) {
+	rows, err := s.q.DueBookings(ctx, db.DueBookingsParams{At: at, Most: int32(most)})
+	return each(rows, booking), err
+}
+
+// DueSales lists sales that are to open or to close.
+func (s *Store) DueSales(ctx context.Context, at time.Time, most int) ([]string, error) {
+	return s.q.DueSales(ctx, db.DueSalesParams{At: at, Most: int32(most)})
+}
+
+// NextMoment returns when the next booking or sale is due.
+func (s *Store) NextMoment(ctx context.Context) (at time.Time, any bool, err error) {
+	var next *time.Time
+	if err := s.pool.QueryRow(ctx, nextMoment).Scan(&next); err != nil || next == nil {
+		return at, false, err
+	}
+	return next.UTC(), true, nil
+}
+
+const nextMoment = `
+	SELECT least(
+	    (SELECT expires_at FROM bookings WHERE status = 'HELD' ORDER BY expires_at LIMIT 1),
+	    (SELECT starts_at FROM sales WHERE told = 'SCHEDULED' ORDER BY starts_at LIMIT 1),
+	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'OPEN') ORDER BY ends_at LIMIT 1))`
+
+// Audit compares the log with the pools, the bookings and what moved between sales and stock, and says where they disagree:
+// nothing, as long as the constraints are in place. It reads everything, as of one moment, and locks nothing.
+func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
+
+func sale(r db.Sale) flashsale.Sale {
+	s := flashsale.Sale{
+		ID: r.ID, SellerID: r.SellerID, Title: r.Title, StartsAt: r.StartsAt.UTC(), EndsAt: r.EndsAt.UTC(), LimitPerAccount: int(r.LimitPerAccount),
+		HoldTime: time.Duration(r.HoldSeconds) * time.Second, Told: flashsale.Status(r.Told), Seq: r.Seq,
+	}
+	if r.CancelledAt != nil {
+		at := r.CancelledAt.UTC()
+		s.CancelledAt = &at
+	}
+	return s
+}
+
+func offer(r db.Pool) flashsale.Offer {
+	return flashsale.Offer{
+		SaleID: r.SaleID, VariantID: r.VariantID, Price: money.Money{Amount: r.Amount, Currency: r.Currency}, LimitPerAccount: int(r.LimitPerAccount),
+		Quantity: int(r.Quantity), Remaining: int(r.Remaining), Held: int(r.Held), Sold: int(r.Sold),
+	}
+}
+
+func booking(r db.Booking) flashsale.Booking {
+	return flashsale.Booking{
+		ID: r.ID, SaleID: r.SaleID, VariantID: r.VariantID, AccountID: r.AccountID, Key: r.Key, Status: flashsale.BookingStatus(r.Status),
+		UnitPrice: money.Money{Amount: r.Amount, Currency: r.Currency}, OrderID: r.OrderID,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(),
+		SaleSlot: int(r.SaleSlot), VariantSlot: int(r.VariantSlot),
+	}
+}
+
+func each[A, B any](rows []A, to func(A) B) []B {
+	out := make([]B, len(rows))
+	for i, r := range rows {
+		out[i] = to(r)
+	}
+	return out
+}
