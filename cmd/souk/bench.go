@@ -14,6 +14,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// benchCommands are what can be measured; without a name, the shop is.
+type benchCommands struct {
+	Shop    benchCommand   `cmd:"" default:"withargs" help:"Measure how the shop starts, what it takes and how it bears load."`
+	Reserve reserveCommand `cmd:"" help:"Measure ways to take one unit of an item that everybody wants."`
+}
+
 type benchCommand struct {
 	JSON     bool     `name:"json" help:"Print one JSON document instead of a table."`
 	Only     []string `help:"Measure these alone: ${enum}." enum:"start,memory,product,results,cart,checkout,catalogue,search,disk" placeholder:"NAME"`

@@ -23,7 +23,7 @@ func startInventory(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	inv := inventory.New(postgres.NewStore(pool), nats.Catalog{By: carrier}, e.clock)
+	inv := inventory.New(postgres.NewStore(pool).Gather(postgres.Meeting, e.metrics), nats.Catalog{By: carrier}, e.clock)
 	return &service{
 		handler: e.mount(graph.Handler(inv, e.log), pool.Ping),
 		calls:   nats.Calls(inv),

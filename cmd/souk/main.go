@@ -32,7 +32,7 @@ type commands struct {
 	Dev     devCommand     `cmd:"" help:"Run the whole shop in one process, on engines of its own."`
 	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
 	Import  importCommand  `cmd:"" help:"Bring goods into a shop through its public graph."`
-	Bench   benchCommand   `cmd:"" help:"Measure the shop and its stores, and print a table."`
+	Bench   benchCommands  `cmd:"" help:"Measure the shop and its stores, and print a table."`
 	Check   checkCommand   `cmd:"" help:"Check that stock, orders and money agree; exit with 1 when they do not."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
 	Version versionCommand `cmd:"" help:"Print which build this is."`

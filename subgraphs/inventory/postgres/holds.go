@@ -41,10 +41,10 @@ func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at t
 				made = append(made, *res)
 			}
 		}
-		if err := t.add(ctx, made); err != nil {
+		if err := t.save(ctx); err != nil {
 			return err
 		}
-		return t.save(ctx)
+		return t.add(ctx, made)
 	})
 	return answers, err
 }
@@ -71,7 +71,7 @@ func (t *turn) hold(r inventory.HoldRequest, a *inventory.HoldAnswer) (*inventor
 	return res, t.remember(r.Once, a.Reply)
 }
 
-// add queues new reservations.
+// add queues new reservations, whose lines are checked against what save has queued.
 func (t *turn) add(ctx context.Context, made []inventory.Reservation) error {
 	if len(made) == 0 {
 		return nil

@@ -33,10 +33,16 @@ func (sellsAll) Items(_ context.Context, variantIDs []string) (items []inventory
 	return items, nil
 }
 
+// A store is what both ways of calling offer: alone, and in a crowd.
+type store interface {
+	inventory.Store
+	Audit(context.Context) ([]string, error)
+}
+
 type shop struct {
 	t     testing.TB
 	pool  *pgxpool.Pool
-	store *postgres.Store
+	store store
 	inv   *inventory.Inventory
 	clock *clock.Held
 }
@@ -49,6 +55,9 @@ func setup(t *testing.T, options ...pgtest.Option) *shop {
 func open(t testing.TB, options ...pgtest.Option) *shop {
 	s := &shop{t: t, pool: pgtest.New(t, postgres.Migrations, options...), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))}
 	s.store = postgres.NewStore(s.pool)
+	if strings.HasPrefix(t.Name(), "TestInACrowd") {
+		s.store = postgres.NewStore(s.pool).Gather(1, nil)
+	}
 	s.inv = inventory.New(s.store, sellsAll{}, s.clock)
 	return s
 }

@@ -1,0 +1,191 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/subgraphs/inventory"
+)
+
+// A Crowd is a store whose callers share transactions where they meet. A variant is hot from the moment that some callers
+// of this process hold it or end holds of it at once, until nobody does; while it is hot, those who come gather, and each
+// batch of them takes the variant's lock once. Others go as if alone: what they pay is a count.
+//
+// Which way a caller goes changes no answer. Other processes may be at the same variant in either way: the lock of its row
+// decides who is first.
+type Crowd struct {
+	*Store
+	some  int
+	holds *batch.Group[string, holdCall, inventory.HoldAnswer]
+	ends  *batch.Group[string, endCall, inventory.Status]
+
+	mu    sync.Mutex
+	spots map[string]*spot // by variant, of those that somebody is at
+
+	// Of recent holds, to count who ends them. A hold that is not known ends as if alone.
+	variantsOf *lru.Cache[string, []string]
+}
+
+// A spot is who is at a variant.
+type spot struct {
+	callers int
+	hot     bool
+}
+
+type (
+	holdCall struct {
+		inventory.HoldRequest
+		at time.Time
+	}
+	endCall struct {
+		reservationID string
+		to            inventory.Status
+		at            time.Time
+	}
+)
+
+var _ inventory.Store = (*Crowd)(nil)
+
+// Meeting is how many callers at a variant make it hot: two or three lose less by standing in line than by gathering.
+const Meeting = 4
+
+const recentHolds = 50_000
+
+// Gather returns the store with callers sharing transactions where so many meet. Metrics may be nil.
+func (s *Store) Gather(meeting int, metrics prometheus.Registerer) *Crowd {
+	c := &Crowd{Store: s, some: meeting, spots: map[string]*spot{}}
+	c.variantsOf, _ = lru.New[string, []string](recentHolds) // fails for a negative size alone
+	cfg := batch.Config{Classify: verdict, Metrics: metrics}
+	cfg.Name = "inventory_holds"
+	c.holds = batch.New(c.holdAll, cfg)
+	cfg.Name = "inventory_ends"
+	c.ends = batch.New(c.endAll, cfg)
+	return c
+}
+
+// verdict says what the failure of a shared transaction means for those in it.
+func verdict(err error) batch.Verdict {
+	var refused *pgconn.PgError
+	var lost *pgconn.ConnectError
+	switch {
+	case errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01"): // serialisation, deadlock
+		return batch.Retry
+	case errors.As(err, &refused) && len(refused.Code) == 5 && (refused.Code[:2] == "08" || refused.Code[:2] == "53" || refused.Code[:2] == "57"), // connection, resources, shutdown
+		errors.As(err, &lost):
+		return batch.Fail
+	}
+	return batch.Judge(err)
+}
+
+// Hold tries every request, each for itself. A single one whose variant is hot shares its transaction.
+func (c *Crowd) Hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) ([]inventory.HoldAnswer, error) {
+	if len(requests) != 1 {
+		return c.Store.Hold(ctx, requests, at)
+	}
+	r := requests[0]
+	variants := make([]string, len(r.Wanted))
+	for i, w := range r.Wanted {
+		variants[i] = w.VariantID
+	}
+	hot := c.enter(variants)
+	defer c.leave(variants)
+	if hot == "" {
+		answers, err := c.Store.Hold(ctx, requests, at)
+		if err == nil {
+			c.remember(variants, answers[0])
+		}
+		return answers, err
+	}
+	answer, err := c.holds.Do(ctx, hot, holdCall{r, at})
+	if err != nil {
+		return nil, err
+	}
+	c.remember(variants, answer)
+	return []inventory.HoldAnswer{answer}, nil
+}
+
+func (c *Crowd) remember(variants []string, a inventory.HoldAnswer) {
+	if a.Reply.ReservationID != "" {
+		c.variantsOf.Add(a.Reply.ReservationID, variants)
+	}
+}
+
+func (c *Crowd) holdAll(ctx context.Context, _ string, calls []holdCall) ([]batch.Result[inventory.HoldAnswer], error) {
+	requests, at := make([]inventory.HoldRequest, len(calls)), calls[0].at
+	for i, call := range calls {
+		requests[i] = call.HoldRequest
+		at = later(at, call.at)
+	}
+	answers, err := c.Store.Hold(ctx, requests, at)
+	results := make([]batch.Result[inventory.HoldAnswer], len(answers))
+	for i, a := range answers {
+		results[i].Value = a
+	}
+	return results, err
+}
+
+// End moves a reservation from Held to another status, in a transaction it shares if its variant is hot.
+func (c *Crowd) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (inventory.Status, error) {
+	variants, _ := c.variantsOf.Get(reservationID)
+	hot := c.enter(variants)
+	defer c.leave(variants)
+	if hot == "" {
+		return c.Store.End(ctx, reservationID, to, at)
+	}
+	return c.ends.Do(ctx, hot, endCall{reservationID, to, at})
+}
+
+// enter counts a caller in at variants, and returns the first of them that is hot, if any is.
+func (c *Crowd) enter(variants []string) (hot string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range variants {
+		s := c.spots[v]
+		if s == nil {
+			s = &spot{}
+			c.spots[v] = s
+		}
+		s.callers++
+		s.hot = s.hot || s.callers >= c.some
+		if s.hot && hot == "" {
+			hot = v
+		}
+	}
+	return hot
+}
+
+// leave counts a caller out. What nobody is at is calm again.
+func (c *Crowd) leave(variants []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range variants {
+		s := c.spots[v]
+		if s.callers--; s.callers == 0 {
+			delete(c.spots, v)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// At returns how many callers are at a variant.
+func (c *Crowd) At(variantID string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.spots[variantID]; s != nil {
+		return s.callers
+	}
+	return 0
+}
