@@ -1,7 +1,7 @@
 # souk: `make` alone prints this list.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gen bench build deps deps-node
+.PHONY: help dev test check gen bench build deps deps-node deps-redis
 
 SUBGRAPHS := $(notdir $(wildcard subgraphs/*))
 TOOL := go tool -modfile=tools.mod
@@ -14,7 +14,7 @@ help: ## print this list
 dev: deps build ## run the whole shop at http://127.0.0.1:4000 with something to buy; Ctrl-C stops it
 	@bin/souk dev --demo --data tmp/dev
 
-test: deps deps-node ## run every test, with the race detector
+test: deps deps-node deps-redis ## run every test, with the race detector
 	@cd schema && node --test
 	@$(WITH_POSTGRES) go test -race -timeout 20m ./...
 
@@ -38,6 +38,9 @@ build: ## compile bin/souk
 
 deps:
 	@scripts/deps.sh go postgres
+
+deps-redis:
+	@scripts/deps.sh redis
 
 deps-node:
 	@scripts/deps.sh node

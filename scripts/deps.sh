@@ -26,6 +26,11 @@ for need in "$@"; do
 			install postgresql
 		fi
 		;;
+	redis) # for the tests of what gateways share; without it they are skipped, and say so
+		if ! command -v redis-server >/dev/null; then
+			(install redis-server) || echo "tests with Redis will be skipped" >&2
+		fi
+		;;
 	node)
 		command -v node >/dev/null && command -v npm >/dev/null || install nodejs npm
 		;;
