@@ -23,6 +23,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/call"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/outage"
 )
 
 const (
@@ -118,6 +119,8 @@ func wire(err error) *fault.Error {
 		return f
 	case errors.Is(err, context.DeadlineExceeded):
 		return ErrTimeout
+	case outage.Passing(err):
+		return outage.ErrUnavailable
 	}
 	return errHidden
 }

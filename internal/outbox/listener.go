@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/outage"
 )
 
 const (
@@ -200,7 +201,7 @@ func (l *listener) try(ctx, working context.Context, batch []jetstream.Msg) erro
 		if err == nil {
 			return nil
 		}
-		if !passing(err) {
+		if !outage.Passing(err) {
 			failures++
 		}
 		if errors.Is(err, ErrUnreadable) || failures >= limit {

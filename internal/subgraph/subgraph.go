@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/outage"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -63,6 +64,9 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			shown.Extensions = map[string]any{"code": "BAD_USER_INPUT"}
 		case errors.Is(err, context.Canceled):
 			shown = &gqlerror.Error{Message: "cancelled", Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": "CANCELLED"}}
+		case outage.Passing(err):
+			log.WarnContext(ctx, "a store is away", "path", graphql.GetPath(ctx).String(), "error", err)
+			shown = &gqlerror.Error{Message: outage.ErrUnavailable.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": outage.ErrUnavailable.Code}}
 		default:
 			// Rules of the domain name the field; text that none of them looked at fails in the store.
 			if at, found := unprintable(ctx); found {

@@ -195,3 +195,21 @@ func TestRatingsOfAResultsPageAreFewReads(t *testing.T) {
 		t.Error(show(got))
 	}
 }
+
+// A store that is away is told as such: a client may try again, and learns nothing of the store.
+func TestTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), "host=127.0.0.1 port=1 user=souk sslmode=disable") // nobody listens there
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	h := graph.Handler(reviews.New(postgres.NewStore(pool), clock.System), slog.New(slog.DiscardHandler))
+	req := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(`{"query":"{ _entities(representations: [{__typename: \"Product\", id: \"prod_1\"}]) { ... on Product { rating { count } } } }"}`))
+	req.Header.Set("Content-Type", "application/json")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	if got := rec.Body.String(); !strings.Contains(got, `"code":"STORE_UNAVAILABLE"`) || strings.Contains(got, "connection") {
+		t.Error(got)
+	}
+}

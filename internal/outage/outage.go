@@ -1,4 +1,5 @@
-package outbox
+// Package outage tells what goes by from what stays: a store that is away from a request that will never work.
+package outage
 
 import (
 	"context"
@@ -9,13 +10,17 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/nats-io/nats.go"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/souk-shop/souk/internal/fault"
 )
 
-// passing tells whether an error says that something around us is down or in the way, rather than that the event cannot
-// be handled. Such an event is tried until it works: a store that is away for an hour costs no events.
-func passing(err error) bool {
+// ErrUnavailable is what callers are told of an outage.
+var ErrUnavailable = fault.New(fault.Unavailable, "STORE_UNAVAILABLE", "this cannot be reached right now: try again in a moment")
+
+// Passing tells whether an error says that something around us is down or in the way, rather than that what was asked for cannot be
+// done. It may be asked for again until it works: a store that is away for an hour costs no events.
+func Passing(err error) bool {
 	if fault.KindOf(err) == fault.Unavailable || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
@@ -28,6 +33,9 @@ func passing(err error) bool {
 			}
 		}
 		return false
+	}
+	if mongo.IsNetworkError(err) || mongo.IsTimeout(err) {
+		return true
 	}
 	var network net.Error
 	var connect *pgconn.ConnectError
