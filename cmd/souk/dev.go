@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/internal/devstores/nats"
 	"github.com/souk-shop/souk/internal/devstores/postgres"
 	"github.com/souk-shop/souk/internal/devstores/typesense"
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 type devCommand struct {
@@ -32,12 +34,16 @@ type devCommand struct {
 
 // Run starts the shop, puts goods in it, and says when every part answers.
 func (c devCommand) Run(ctx context.Context, p *process) error {
+	var least slog.LevelVar
+	least.Set(slog.LevelWarn) // until it is ready: what it takes to put goods on the shelves is nobody's news
+	p.log = telemetry.Quiet(p.log, &least)
 	return c.run(ctx, p, func(ctx context.Context, e *env, base string) error {
 		if !c.Empty {
 			if err := e.demo(ctx, base, c.Data, p.stderr); err != nil {
 				return fmt.Errorf("demo goods: %w", err)
 			}
 		}
+		least.Set(slog.LevelDebug)
 		_, err := fmt.Fprintf(p.stdout, "souk is ready: playground %s/  graph %s/graphql  data %s\n", base, base, c.Data)
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/souk-shop/souk/internal/telemetry"
 	"github.com/souk-shop/souk/subgraphs/orders"
 )
 
@@ -93,7 +94,8 @@ func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(cont
 		}))
 		client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 			Workers: handlers, Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
-			JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, RetryPolicy: soon{}, Logger: quiet(log),
+			JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, RetryPolicy: soon{},
+			Logger:            telemetry.Quiet(log, slog.LevelWarn), // a step that has to be tried again is a warning; the rest is chatter
 			FetchPollInterval: 500 * time.Millisecond,
 		})
 		if err != nil {
@@ -116,26 +118,4 @@ type soon struct{}
 func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	wait := min(time.Second<<min(len(job.Errors), 5), 30*time.Second)
 	return time.Now().Add(wait + rand.N(wait/4))
-}
-
-// quiet keeps the queue's chatter out of the log: a step that has to be tried again is a warning there already.
-func quiet(log *slog.Logger) *slog.Logger {
-	return slog.New(atLeast{log.Handler(), slog.LevelWarn})
-}
-
-type atLeast struct {
-	slog.Handler
-	level slog.Level
-}
-
-func (a atLeast) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= a.level && a.Handler.Enabled(ctx, l)
-}
-
-func (a atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return atLeast{a.Handler.WithAttrs(attrs), a.level}
-}
-
-func (a atLeast) WithGroup(name string) slog.Handler {
-	return atLeast{a.Handler.WithGroup(name), a.level}
 }
