@@ -4,7 +4,6 @@ package nats
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -58,46 +57,7 @@ func Settle(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) er
 	}
 }
 
-const lookAgain = time.Minute // so that a change that was not told is seen in the end
-
-// Watch passes on to those who watch sales what any process has changed, until the context ends: one subscription on the bus,
-// however many watch. What was missed while the connection was lost is read from the store.
+// Watch passes on to those who watch sales what any process has changed, until the context ends.
 func Watch(nc *nats.Conn, fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) error {
-	return func(ctx context.Context) error {
-		connected := nc.StatusChanged(nats.CONNECTED)
-		defer nc.RemoveStatusListener(connected)
-		stop, err := outbox.Listen(nc, []string{events.SubjectFlashSaleChanged}, func(e outbox.Received) {
-			if !fs.Watched() {
-				return
-			}
-			changed, err := outbox.Decode[events.FlashSaleChanged](e)
-			if err != nil {
-				log.Error("flashsale: event", "error", err)
-				return
-			}
-			fs.Told(changed)
-		})
-		if err != nil {
-			return err
-		}
-		defer stop()
-		tick, again := time.NewTicker(lookAgain), connected
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case _, open := <-again:
-				if !open { // with the connection
-					again = nil
-					continue
-				}
-				nc.FlushTimeout(time.Second) // then the server listens for us again
-			case <-tick.C:
-			}
-			if err := fs.Refresh(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("flashsale: watched sales cannot be read", "error", err)
-			}
-		}
-	}
+	return outbox.Follow[events.FlashSaleChanged](nc, events.SubjectFlashSaleChanged, fs, log)
 }

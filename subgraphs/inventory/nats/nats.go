@@ -4,7 +4,6 @@ package nats
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,46 +64,7 @@ func Sweep(inv *inventory.Inventory, log *slog.Logger) func(context.Context) err
 	}
 }
 
-const lookAgain = time.Minute // so that a change that was not told is seen in the end
-
-// Watch passes on to those who watch stock what any process has changed, until the context ends. What was missed while
-// the connection was lost is read from the store.
+// Watch passes on to those who watch stock what any process has changed, until the context ends.
 func Watch(nc *nats.Conn, inv *inventory.Inventory, log *slog.Logger) func(context.Context) error {
-	return func(ctx context.Context) error {
-		connected := nc.StatusChanged(nats.CONNECTED)
-		defer nc.RemoveStatusListener(connected)
-		stop, err := outbox.Listen(nc, []string{events.SubjectStockChanged}, func(e outbox.Received) {
-			if !inv.Watched() {
-				return
-			}
-			changed, err := outbox.Decode[events.StockChanged](e)
-			if err != nil {
-				log.Error("inventory: event", "error", err)
-				return
-			}
-			inv.Told(changed)
-		})
-		if err != nil {
-			return err
-		}
-		defer stop()
-		tick, again := time.NewTicker(lookAgain), connected
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case _, open := <-again:
-				if !open { // with the connection
-					again = nil
-					continue
-				}
-				nc.FlushTimeout(time.Second) // then the server listens for us again
-			case <-tick.C:
-			}
-			if err := inv.Refresh(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("inventory: watched stock cannot be read", "error", err)
-			}
-		}
-	}
+	return outbox.Follow[events.StockChanged](nc, events.SubjectStockChanged, inv, log)
 }
