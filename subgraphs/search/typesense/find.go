@@ -2,7 +2,9 @@ package typesense
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -118,7 +120,13 @@ func (a answer) found() int {
 func (s *Store) ask(ctx context.Context, asked []query) ([]answer, error) {
 	ctx, done := context.WithTimeout(ctx, patience)
 	defer done()
-	result, err := s.client.MultiSearch.Perform(ctx, &api.MultiSearchParams{}, api.MultiSearchSearchesParameter{Searches: asked})
+	perform := func() (*api.MultiSearchResult, error) {
+		return s.client.MultiSearch.Perform(ctx, &api.MultiSearchParams{}, api.MultiSearchSearchesParameter{Searches: asked})
+	}
+	result, err := perform()
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) { // the line was cut in the middle of an answer; asking changes nothing
+		result, err = perform()
+	}
 	if err != nil {
 		return nil, s.fail(ctx, "search", err)
 	}
