@@ -36,6 +36,9 @@ const (
 	PaymentFailed  CancelReason = "PAYMENT_FAILED"
 	PaymentTimeout CancelReason = "PAYMENT_TIMEOUT"
 	OutOfStock     CancelReason = "OUT_OF_STOCK"
+	ByCustomer     CancelReason = "CUSTOMER"
+	BySeller       CancelReason = "SELLER"
+	ForFraud       CancelReason = "FRAUD"
 )
 
 // An Order is a purchase, from the hold of its stock to its end.
@@ -71,9 +74,10 @@ type Saga struct {
 	PaymentStatus   string // as payments tells it, "" before it was asked
 	RedirectURL     string
 	DeclineCode     string
-	Committing      bool // the stock is being committed: too late to time out
-	StockSettled    bool // committed for good, or given back
-	PaymentSettled  bool // captured, or nothing is kept
+	Committing      bool         // the stock is being committed: too late to time out
+	Cancelling      CancelReason // why the order is to be cancelled, "" when it is not: logistics is yet to agree
+	StockSettled    bool         // sold to this order, or given back
+	PaymentSettled  bool         // captured, or nothing is kept
 }
 
 // Key returns the order's id.
@@ -187,6 +191,8 @@ type Store interface {
 	// Change locks the order, runs the rule, and saves what it changed with its steps, its events and its next job in
 	// one transaction. A rule that changes nothing writes nothing.
 	Change(ctx context.Context, id string, rule func(*Order) error) (Order, error)
+	// ChangeOnce is Change under a key, kept with what the rule changed; ErrConflict when the key came with other input before.
+	ChangeOnce(ctx context.Context, id string, key CancelKey, rule func(*Order) error) (Order, error)
 }
 
 // ErrNotFound says that there is no such order, or that it is not for the caller to see.

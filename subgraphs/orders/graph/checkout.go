@@ -25,6 +25,16 @@ func (m *mutation) CheckoutComplete(ctx context.Context, in gen.CheckoutComplete
 	return &gen.CheckoutCompletePayload{Result: result(out), UserErrors: []gen.OrderUserError{}}, nil
 }
 
+func (m *mutation) OrderCancel(ctx context.Context, in gen.OrderCancelInput) (*gen.OrderPayload, error) {
+	o, err := m.checkout.Cancel(ctx, viewer.From(ctx), orders.Cancellation{OrderID: in.OrderID, Reason: in.Reason, Key: in.IdempotencyKey})
+	p := &gen.OrderPayload{}
+	if err == nil {
+		p.Order = &o
+	}
+	p.UserErrors, err = userErrors(err)
+	return p, err
+}
+
 func result(out orders.Outcome) gen.CheckoutResult {
 	o := out.Order
 	switch {
