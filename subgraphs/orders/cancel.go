@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/souk-shop/souk/events"
@@ -67,10 +68,13 @@ func (c *Checkout) Cancel(ctx context.Context, who viewer.Viewer, in Cancellatio
 	key := CancelKey{AccountID: who.AccountID, Key: in.Key, InputHash: hash[:]}
 	o, err := c.store.ChangeOnce(ctx, in.OrderID, key, func(o *Order) error {
 		if !who.Is(o.AccountID) && !who.Staff() {
-			return ErrNotFound.At("input", "orderId")
+			return ErrNotFound
 		}
 		return o.askCancel(c.clock.Now(), in.Reason)
 	})
+	if errors.Is(err, ErrNotFound) {
+		err = blame(err, "orderId")
+	}
 	if err != nil {
 		return Order{}, err
 	}
