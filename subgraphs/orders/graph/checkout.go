@@ -42,7 +42,7 @@ func result(out orders.Outcome) gen.CheckoutResult {
 		return gen.CheckoutRejected{Problems: problems(out.Problems)}
 	case o.Status == orders.Created:
 		return gen.CheckoutActionRequired{Order: o, RedirectURL: optional.Of(o.Saga.RedirectURL), ExpiresAt: o.Deadline}
-	case o.Status == orders.Cancelled:
+	case o.Status == orders.Cancelled && o.PlacedAt == nil:
 		return gen.CheckoutPaymentFailed{Order: o, Retryable: true, DeclineCode: optional.Of(o.Saga.DeclineCode)}
 	}
 	return gen.CheckoutPlaced{Order: o}

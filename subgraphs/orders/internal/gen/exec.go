@@ -1179,7 +1179,7 @@ type CartProblem @shareable {
 
 "Done: stock and payment are secured."
 type CheckoutPlaced {
-  "The order, PLACED."
+  "The order: PLACED, or as it is by now when the same key is sent again."
   order: Order!
 }
 
@@ -1199,7 +1199,7 @@ type CheckoutRejected {
   problems: [CartProblem!]!
 }
 
-"The payment was declined: the order is cancelled and the stock is back."
+"The payment was declined, or did not come in time, or the order was cancelled before: it is cancelled and the stock is back."
 type CheckoutPaymentFailed {
   "The order, CANCELLED."
   order: Order!

@@ -93,7 +93,7 @@ type CheckoutCompletePayload struct {
 	UserErrors []OrderUserError `json:"userErrors"`
 }
 
-// The payment was declined: the order is cancelled and the stock is back.
+// The payment was declined, or did not come in time, or the order was cancelled before: it is cancelled and the stock is back.
 type CheckoutPaymentFailed struct {
 	// The order, CANCELLED.
 	Order *orders.Order `json:"order"`
@@ -107,7 +107,7 @@ func (CheckoutPaymentFailed) IsCheckoutResult() {}
 
 // Done: stock and payment are secured.
 type CheckoutPlaced struct {
-	// The order, PLACED.
+	// The order: PLACED, or as it is by now when the same key is sent again.
 	Order *orders.Order `json:"order"`
 }
 
