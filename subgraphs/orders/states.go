@@ -202,9 +202,12 @@ func (o Order) Tell() events.OrderChanged {
 	for i, l := range o.Lines {
 		lines[i] = events.OrderLine{LineID: l.ID, VariantID: l.VariantID, ProductID: l.ProductID, SellerID: l.SellerID, Title: l.Title, Quantity: l.Quantity}
 	}
-	a := o.Address
+	a, why := o.Address, CancelReason("")
+	if o.CancelReason != nil {
+		why = *o.CancelReason
+	}
 	return events.OrderChanged{
-		At: events.At{At: o.UpdatedAt}, OrderID: o.ID, Version: o.Version, Number: o.Number(), Status: string(o.Status),
+		At: events.At{At: o.UpdatedAt}, OrderID: o.ID, Version: o.Version, Number: o.Number(), Status: string(o.Status), CancelReason: string(why),
 		AccountID: o.AccountID, CartID: o.CartID, CartVersion: o.CartVersion, BookingID: o.Saga.BookingID, Lines: lines, Total: o.Total,
 		Address: events.Address{Name: a.Name, Line1: a.Line1, Line2: a.Line2, City: a.City, Region: a.Region, Pincode: a.Pincode, Country: a.Country, Phone: a.Phone},
 	}

@@ -1023,7 +1023,7 @@ type Order @key(fields: "id") {
   shippingAddress: OrderAddress!
   "Why it was cancelled, null when it was not."
   cancelReason: CancelReason
-  "Every step, oldest first."
+  "Every step, oldest first; to a seller, all but those of the payment."
   timeline: [OrderEvent!]! @listSize(assumedSize: 12)
 }
 
