@@ -78,7 +78,7 @@ func (c *Checkout) Cancel(ctx context.Context, who viewer.Viewer, in Cancellatio
 	if err != nil {
 		return Order{}, err
 	}
-	if is, err := c.Advance(InBackground(ctx), o.ID); is.ID != "" {
+	if is, err := c.Advance(ctx, o.ID); is.ID != "" {
 		o = is // as far as it got; what failed is tried again by the saga's own job
 	} else if err != nil {
 		return Order{}, err
@@ -130,7 +130,11 @@ func (o *Order) recalled(now time.Time, stopped bool) {
 	o.Status, o.CancelReason = Cancelled, &why
 	// Whatever was settled was settled for an order that stood. A capture on its way no longer counts: see captured.
 	o.Saga.StockSettled, o.Saga.PaymentSettled = false, false
-	o.step(now, "CANCELLED", "%s", reasons[why])
+	text := reasons[why]
+	if why == OutOfStock {
+		text = "The goods were not there after all."
+	}
+	o.step(now, "CANCELLED", "%s", text)
 	o.look(now)
 }
 
