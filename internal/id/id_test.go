@@ -21,3 +21,20 @@ func TestIDs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRanges(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		r := id.Range(id.Reservation)
+		for _, n := range []int{0, 1, 31, 32, id.RangeSize - 1} {
+			whole := r + id.Tail(n)
+			if of, tail := id.Split(whole); !id.Is(id.Reservation, whole) || of != r || tail != id.Tail(n) || seen[whole] {
+				t.Fatalf("%s, %s, %s", whole, of, tail)
+			}
+			seen[whole] = true
+		}
+	}
+	if of, tail := id.Split("x"); of != "" || tail != "x" {
+		t.Errorf("%q, %q", of, tail)
+	}
+}

@@ -56,12 +56,14 @@ func TestWhichWarehousesServe(t *testing.T) {
 	} {
 		s := shelf()
 		res, short, err := s.Hold(want(c.wanted...))
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || (res == "") != (c.lines == nil) {
+			t.Fatal(res, err)
 		}
 		var lines []inventory.Line
-		if res != nil {
-			lines = res.Lines
+		for _, sheet := range s.Sheets() {
+			for _, l := range sheet.Lines {
+				lines = append(lines, inventory.Line{VariantID: sheet.VariantID, WarehouseID: sheet.Places[l.Place].WarehouseID, Quantity: l.Quantity})
+			}
 		}
 		if diff := cmp.Diff(c.lines, lines); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
@@ -69,9 +71,51 @@ func TestWhichWarehousesServe(t *testing.T) {
 		if diff := cmp.Diff(c.short, short); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
 		}
-		if len(s.Moved()) != len(c.lines) {
-			t.Errorf("%s: %d movements", c.name, len(s.Moved()))
+	}
+}
+
+// Holds made together are one sheet of each variant, whose reservations have the next ids; what no longer fits goes on a new one.
+func TestSheets(t *testing.T) {
+	s := inventory.NewShelf(noon,
+		[]inventory.Stock{{VariantID: "a", Seq: 9, OnHand: 2000}, {VariantID: "b", Seq: 1, OnHand: 2000}},
+		[]inventory.Level{{VariantID: "a", WarehouseID: "wh1", OnHand: 1999}, {VariantID: "a", WarehouseID: "wh2", OnHand: 1}, {VariantID: "b", WarehouseID: "wh1", OnHand: 2000}})
+	var made []string
+	for n := range id.RangeSize + 2 {
+		wanted := []inventory.Wanted{{VariantID: "a", Quantity: 1}}
+		if n%2 == 0 {
+			wanted = append(wanted, inventory.Wanted{VariantID: "b", Quantity: 2})
 		}
+		res, short, err := s.Hold(want(wanted...))
+		if err != nil || short != nil || n > 0 && id.PrefixOf(res) != id.Reservation {
+			t.Fatal(res, short, err)
+		}
+		made = append(made, res)
+	}
+	sheets := s.Sheets()
+	if len(sheets) != 4 {
+		t.Fatalf("%d sheets", len(sheets))
+	}
+	next := map[string]int64{"a": 10, "b": 2}
+	lines := map[string]int{}
+	for _, sheet := range sheets {
+		if sheet.FirstSeq != next[sheet.VariantID] || len(sheet.Places) != 1 {
+			t.Errorf("%s from %d, want %d; %d places", sheet.VariantID, sheet.FirstSeq, next[sheet.VariantID], len(sheet.Places))
+		}
+		next[sheet.VariantID] = sheet.LastSeq() + 1
+		for _, l := range sheet.Lines {
+			lines[sheet.ID+l.Tail]++
+		}
+	}
+	for n, res := range made {
+		if lines[res] != 2-n%2 {
+			t.Errorf("hold %d, %s, has %d lines", n, res, lines[res])
+		}
+	}
+	if last := sheets[3]; last.VariantID != "b" || last.Places[0].Held != id.RangeSize+2 || sheets[1].Places[0].Held != id.RangeSize {
+		t.Errorf("%+v\n%+v", sheets[1].Places, last.Places)
+	}
+	if s.Changed()[0].Held != id.RangeSize+2 || s.Changed()[0].Seq != 9+id.RangeSize+2 {
+		t.Errorf("%+v", s.Changed())
 	}
 }
 
@@ -116,8 +160,8 @@ func TestRefusedAdjustments(t *testing.T) {
 		if len(s.Moved()) != 0 || len(s.Changed()) != 0 {
 			t.Errorf("%v: %v", c.changes, s.Moved())
 		}
-		if res, _, err := s.Hold(want(inventory.Wanted{VariantID: "b", Quantity: 2})); err != nil || res == nil || s.Moved()[0].Seq != 2 {
-			t.Errorf("%v left something behind: %+v, %v", c.changes, s.Moved(), err)
+		if res, _, err := s.Hold(want(inventory.Wanted{VariantID: "b", Quantity: 2})); err != nil || res == "" || s.Sheets()[0].FirstSeq != 2 {
+			t.Errorf("%v left something behind: %+v, %v", c.changes, s.Sheets(), err)
 		}
 	}
 }

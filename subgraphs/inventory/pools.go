@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -91,14 +92,15 @@ func (s *Shelf) Allot(r PoolRequest) ([]events.Shortage, error) {
 	}
 	return nil, s.all(func() error {
 		for _, w := range r.Wanted {
-			for _, l := range pick(s.levelsOf(w.VariantID), w) {
-				err := s.move(Movement{
-					Kind: Allot, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: -l.Quantity,
+			var failed error
+			pick(s.levels[w.VariantID], w.Quantity, func(l *Level, n int) {
+				failed = errors.Join(failed, s.move(Movement{
+					Kind: Allot, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: -n,
 					PoolID: r.PoolID, IdempotencyKey: r.Once.Key,
-				})
-				if err != nil {
-					return err
-				}
+				}))
+			})
+			if failed != nil {
+				return failed
 			}
 		}
 		return nil

@@ -7,9 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
-	"github.com/souk-shop/souk/internal/id"
 )
 
 // A Shelf is the stock of a few variants while one transaction has it to itself. Its methods are the rules by which
@@ -17,8 +15,13 @@ import (
 type Shelf struct {
 	at     time.Time
 	stock  map[string]*Stock
-	levels map[place]*Level
+	levels map[string][]*Level // by variant
 	moved  []Movement
+
+	sheets  []*Sheet
+	closed  int    // how many of them are finished
+	sheetID string // of the others
+	holds   int    // that they have
 }
 
 // A place is where units of a variant can be.
@@ -26,18 +29,18 @@ type place struct{ variantID, warehouseID string }
 
 // NewShelf returns the shelf with everything there is of some variants.
 func NewShelf(at time.Time, stock []Stock, levels []Level) *Shelf {
-	s := &Shelf{at: at, stock: map[string]*Stock{}, levels: map[place]*Level{}}
+	s := &Shelf{at: at, stock: map[string]*Stock{}, levels: map[string][]*Level{}}
 	for _, of := range stock {
 		of.AsOf = at
 		s.stock[of.VariantID] = &of
 	}
 	for _, l := range levels {
-		s.levels[place{l.VariantID, l.WarehouseID}] = &l
+		s.levels[l.VariantID] = append(s.levels[l.VariantID], &l)
 	}
 	return s
 }
 
-// Moved returns the movements so far, those of a variant in the order of their seq.
+// Moved returns the movements so far but for holds, those of a variant in the order of their seq.
 func (s *Shelf) Moved() []Movement { return s.moved }
 
 // Changed returns the stock, as it is now, of every variant that moved.
@@ -46,6 +49,9 @@ func (s *Shelf) Changed() []Stock {
 	for _, m := range s.moved {
 		moved[m.VariantID] = *s.stock[m.VariantID]
 	}
+	for _, sheet := range s.sheets {
+		moved[sheet.VariantID] = *s.stock[sheet.VariantID]
+	}
 	return slices.SortedFunc(maps.Values(moved), func(a, b Stock) int { return cmp.Compare(a.VariantID, b.VariantID) })
 }
 
@@ -53,15 +59,26 @@ const mostUnits = 1_000_000_000 // of one variant, everywhere
 
 var errTooMany = invalid("no variant has more than %d units", mostUnits)
 
-// move appends to the ledger what m says happened, and fails when it cannot have. It is the only way in.
+// level returns a variant's level in a warehouse; nil when it never had any.
+func (s *Shelf) level(at place) *Level {
+	for _, l := range s.levels[at.variantID] {
+		if l.WarehouseID == at.warehouseID {
+			return l
+		}
+	}
+	return nil
+}
+
+// move appends to the ledger what m says happened, and fails when it cannot have. But for Hold it is the only way in.
 func (s *Shelf) move(m Movement) error {
 	onHand, held := m.Effect()
 	at := place{m.VariantID, m.WarehouseID}
-	stock, level := s.stock[m.VariantID], s.levels[at]
+	stock, level := s.stock[m.VariantID], s.level(at)
 	if stock == nil {
 		stock = &Stock{VariantID: m.VariantID, AsOf: s.at}
 	}
-	if level == nil {
+	opens := level == nil
+	if opens {
 		level = &Level{VariantID: m.VariantID, WarehouseID: m.WarehouseID}
 	}
 	switch {
@@ -70,7 +87,10 @@ func (s *Shelf) move(m Movement) error {
 	case stock.OnHand+onHand > mostUnits:
 		return errTooMany
 	}
-	s.stock[m.VariantID], s.levels[at] = stock, level
+	s.stock[m.VariantID] = stock
+	if opens {
+		s.levels[m.VariantID] = append(s.levels[m.VariantID], level)
+	}
 	stock.Seq++
 	stock.OnHand, stock.Held = stock.OnHand+onHand, stock.Held+held
 	level.OnHand, level.Held = level.OnHand+onHand, level.Held+held
@@ -115,7 +135,7 @@ func (s *Shelf) Adjust(changes []Change, reason, key string) error {
 // Set makes the number on hand what was counted, if it still is what the counter saw.
 func (s *Shelf) Set(c Count, key string) error {
 	had := Level{}
-	if l := s.levels[place{c.VariantID, c.WarehouseID}]; l != nil {
+	if l := s.level(place{c.VariantID, c.WarehouseID}); l != nil {
 		had = *l
 	}
 	if had.OnHand != c.IfQuantity {
@@ -128,46 +148,6 @@ func (s *Shelf) Set(c Count, key string) error {
 		return f.At("input", "quantity")
 	}
 	return err
-}
-
-// Hold takes units out of what can be had, for all of the request or for nothing.
-func (s *Shelf) Hold(r HoldRequest) (*Reservation, []events.Shortage, error) {
-	if err := r.timely(s.at); err != nil {
-		return nil, nil, err
-	}
-	var short []events.Shortage
-	for _, w := range r.Wanted {
-		available := 0
-		if of := s.stock[w.VariantID]; of != nil {
-			available = of.Available()
-		}
-		if available < w.Quantity {
-			short = append(short, events.Shortage{VariantID: w.VariantID, Wanted: w.Quantity, Available: available})
-		}
-	}
-	if short != nil {
-		return nil, short, nil
-	}
-	res := &Reservation{
-		ID: id.New(id.Reservation), Status: Held, OrderID: r.OrderID, AccountID: r.AccountID,
-		CreatedAt: s.at, UpdatedAt: s.at, ExpiresAt: r.ExpiresAt,
-	}
-	err := s.all(func() error {
-		for _, w := range r.Wanted {
-			for _, l := range pick(s.levelsOf(w.VariantID), w) {
-				res.Lines = append(res.Lines, l)
-				err := s.move(Movement{
-					Kind: Hold, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: l.Quantity,
-					ReservationID: res.ID, OrderID: r.OrderID, IdempotencyKey: r.Once.Key,
-				})
-				if err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	return res, nil, err
 }
 
 // End does with the units of a hold, or of a sale that is undone, what its new status means.
@@ -199,36 +179,11 @@ func (s *Shelf) all(fn func() error) error {
 	}
 	for _, m := range slices.Backward(s.moved[before:]) {
 		onHand, held := m.Effect()
-		stock, level := s.stock[m.VariantID], s.levels[place{m.VariantID, m.WarehouseID}]
+		stock, level := s.stock[m.VariantID], s.level(place{m.VariantID, m.WarehouseID})
 		stock.Seq--
 		stock.OnHand, stock.Held = stock.OnHand-onHand, stock.Held-held
 		level.OnHand, level.Held = level.OnHand-onHand, level.Held-held
 	}
 	s.moved = s.moved[:before]
 	return err
-}
-
-func (s *Shelf) levelsOf(variantID string) []Level {
-	var of []Level
-	for at, l := range s.levels {
-		if at.variantID == variantID {
-			of = append(of, *l)
-		}
-	}
-	return of
-}
-
-// pick chooses warehouses for units that are there: the fullest, if it has them all, else as few as possible.
-func pick(levels []Level, w Wanted) []Line {
-	slices.SortFunc(levels, func(a, b Level) int {
-		return cmp.Or(cmp.Compare(b.Available(), a.Available()), cmp.Compare(a.WarehouseID, b.WarehouseID))
-	})
-	var lines []Line
-	for missing := w.Quantity; missing > 0 && len(levels) > 0; levels = levels[1:] {
-		if take := min(missing, levels[0].Available()); take > 0 {
-			lines = append(lines, Line{VariantID: w.VariantID, WarehouseID: levels[0].WarehouseID, Quantity: take})
-			missing -= take
-		}
-	}
-	return lines
 }

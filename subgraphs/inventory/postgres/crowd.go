@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
 
@@ -39,17 +40,10 @@ type spot struct {
 	hot     bool
 }
 
-type (
-	holdCall struct {
-		inventory.HoldRequest
-		at time.Time
-	}
-	endCall struct {
-		reservationID string
-		to            inventory.Status
-		at            time.Time
-	}
-)
+type holdCall struct {
+	inventory.HoldRequest
+	at time.Time
+}
 
 var _ inventory.Store = (*Crowd)(nil)
 
@@ -140,6 +134,25 @@ func (c *Crowd) End(ctx context.Context, reservationID string, to inventory.Stat
 		return c.Store.End(ctx, reservationID, to, at)
 	}
 	return c.ends.Do(ctx, hot, endCall{reservationID, to, at})
+}
+
+// endAll does in one transaction what End does for each.
+func (c *Crowd) endAll(ctx context.Context, _ string, calls []endCall) (results []batch.Result[inventory.Status], err error) {
+	at := calls[0].at
+	for _, call := range calls {
+		at = later(at, call.at)
+	}
+	err = c.again(ctx, func(p *pipeline.Pipeline) error {
+		is, _, err := end(ctx, p, calls, at)
+		results = make([]batch.Result[inventory.Status], len(is))
+		for i, status := range is {
+			if results[i].Value = status; status == "" {
+				results[i].Err = inventory.ErrNoReservation
+			}
+		}
+		return err
+	})
+	return results, err
 }
 
 // enter counts a caller in at variants, and returns the first of them that is hot, if any is.

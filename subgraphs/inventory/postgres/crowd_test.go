@@ -215,20 +215,24 @@ func TestTheDatabaseRefusesASlyOrder(t *testing.T) {
 	w, w2 := s.warehouse("BLR-1"), s.warehouse("DEL-1")
 	v := s.stocked(5, w, w2) // 1 and 2
 	res := s.held(lines(1, v)...)
+	const held = `INSERT INTO sheets SELECT s.* FROM jsonb_populate_record((SELECT x FROM sheets x WHERE variant_id = $v), jsonb '{"id": "res_new"}' || jsonb `
 	for name, sql := range map[string]string{
 		"a movement passed over": `UPDATE stock SET seq = 4 WHERE variant_id = $v; UPDATE levels SET (seq, on_hand) = (4, 6) WHERE variant_id = $v AND held = 0;
-			INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after) SELECT $v, 4, now(), 'ADJUST', 1, warehouse_id, 6, 0 FROM levels WHERE variant_id = $v AND held = 0;
-			UPDATE levels l SET (seq, on_hand) = (SELECT g.seq, 5 FROM ledger g WHERE g.variant_id = $v AND g.warehouse_id = l.warehouse_id AND g.seq < 3) WHERE variant_id = $v AND held = 0`,
+			INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after) SELECT $v, 4, now(), 'ADJUST', 1, warehouse_id, 6, 0 FROM levels WHERE variant_id = $v AND held = 0;
+			UPDATE levels l SET (seq, on_hand) = (SELECT g.seq, 5 FROM movements g WHERE g.variant_id = $v AND g.warehouse_id = l.warehouse_id AND g.seq < 3) WHERE variant_id = $v AND held = 0`,
+		"a hold passed over": `UPDATE stock SET (seq, held) = (4, 2) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (4, 2) WHERE variant_id = $v AND held = 1;` + held + `'{"first_seq": 4, "last_seq": 4, "held_after": [2]}') AS s;
+			UPDATE levels SET (seq, held) = (3, 1) WHERE variant_id = $v AND held = 2`,
+		"a hold beside another's level": `UPDATE stock SET (seq, held) = (4, 2) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (4, 1) WHERE variant_id = $v AND held = 0;` + held + `'{"first_seq": 4, "last_seq": 4, "held_after": [2]}') AS s`,
 		"a gap that is closed by a jump": `UPDATE stock SET (seq, on_hand) = (5, 11) WHERE variant_id = $v; UPDATE levels SET (seq, on_hand) = (5, 6) WHERE variant_id = $v AND held = 0;
-			INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after) SELECT $v, 5, now(), 'ADJUST', 1, warehouse_id, 6, 0 FROM levels WHERE variant_id = $v AND held = 0`,
-		"a level that moves house":      `UPDATE levels SET warehouse_id = 'wh_x' WHERE variant_id = $v AND held = 0`,
-		"stock emptied":                 `TRUNCATE stock CASCADE`,
-		"reservations emptied":          `TRUNCATE reservations`,
-		"lines emptied":                 `TRUNCATE reservation_lines`,
-		"a line of a reservation of no": `INSERT INTO reservation_lines VALUES ('res_none', $v, $w, 1)`,
-		"a second line":                 `INSERT INTO reservation_lines SELECT $res, $v, warehouse_id, 1 FROM levels WHERE variant_id = $v AND held = 0`,
-		"a movement of nobody's hold": `UPDATE stock SET (seq, held) = (4, 2) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (4, 1) WHERE variant_id = $v AND held = 0;
-			INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) SELECT $v, 4, now(), 'HOLD', 1, warehouse_id, 5, 1, 'res_none' FROM levels WHERE variant_id = $v AND seq = 4`,
+			INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after) SELECT $v, 5, now(), 'ADJUST', 1, warehouse_id, 6, 0 FROM levels WHERE variant_id = $v AND held = 0`,
+		"a level that moves house": `UPDATE levels SET warehouse_id = 'wh_x' WHERE variant_id = $v AND held = 0`,
+		"stock emptied":            `TRUNCATE stock CASCADE`,
+		"a second sheet":           held + `'{}') AS s`,
+		"a sale of nobody's hold": `UPDATE stock SET (seq, on_hand, held) = (4, 9, 0) WHERE variant_id = $v; UPDATE levels SET (seq, on_hand, held) = (4, 4, 0) WHERE variant_id = $v AND held = 1;
+			INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) SELECT $v, 4, now(), 'COMMIT', -1, warehouse_id, 4, 0, 'res_none' FROM levels WHERE variant_id = $v AND seq = 4`,
+		"a sale of two warehouses' as one": `UPDATE stock SET (seq, on_hand, held) = (4, 9, 0) WHERE variant_id = $v; UPDATE levels SET (seq, on_hand, held) = (4, 4, 0) WHERE variant_id = $v AND held = 1;
+			INSERT INTO endings VALUES ($res, 'COMMITTED', now());
+			INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) SELECT $v, 4, now(), 'COMMIT', -1, warehouse_id, 4, 0, $res FROM levels WHERE variant_id = $v AND seq <> 4`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {

@@ -1,10 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,173 +18,101 @@ import (
 // Hold tries every request, each for itself, in one transaction of two trips.
 func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, err error) {
 	var variants []string
-	var keys []inventory.Once
 	for _, r := range requests {
-		keys = append(keys, r.Once)
 		for _, w := range r.Wanted {
 			variants = append(variants, w.VariantID)
 		}
 	}
 	err = s.again(ctx, func(p *pipeline.Pipeline) error {
-		t, err := take(ctx, p, variants, at, keys...)
+		before := heldBefore{}
+		t, err := take(ctx, p, variants, at, func() { before.collect(p, requests) })
 		if err != nil {
 			return err
 		}
 		answers = make([]inventory.HoldAnswer, len(requests))
-		var made []inventory.Reservation
+		fresh := db.AddHoldAnswersParams{At: at}
 		for i, r := range requests {
-			res, err := t.hold(r, &answers[i])
-			if err != nil {
-				return err
+			if was, asked := before[r.Once.Key]; asked {
+				answers[i] = was.again(r)
+				continue
 			}
-			if res != nil {
-				made = append(made, *res)
+			a := &answers[i]
+			if a.Reply.ReservationID, a.Reply.Short, a.Err = t.shelf.Hold(r); a.Err != nil {
+				continue
 			}
+			before[r.Once.Key] = heldAnswer{r.Once.Input, a.Reply}
+			fresh.Keys, fresh.Inputs = append(fresh.Keys, r.Once.Key), append(fresh.Inputs, r.Once.Input)
+			fresh.ReservationIds, fresh.Shorts = append(fresh.ReservationIds, a.Reply.ReservationID), append(fresh.Shorts, shortage(a.Reply.Short))
 		}
-		if err := t.save(ctx); err != nil {
-			return err
-		}
-		return t.add(ctx, made)
+		return errors.Join(db.New(p).AddHoldAnswers(ctx, fresh), t.save(ctx))
 	})
 	return answers, err
 }
 
-// hold tries one request. A new reservation is returned; the error is one that fails all requests.
-func (t *turn) hold(r inventory.HoldRequest, a *inventory.HoldAnswer) (*inventory.Reservation, error) {
-	before, err := t.before(r.Once)
-	if err != nil {
-		a.Err = inventory.ErrKeyReused.At("idempotencyKey")
-		return nil, nil
+// What keys of holds were answered.
+type (
+	heldBefore map[string]heldAnswer
+	heldAnswer struct {
+		input []byte
+		reply events.HoldReply
 	}
-	if before != nil {
-		return nil, json.Unmarshal(before, &a.Reply)
-	}
-	res, short, err := t.shelf.Hold(r)
-	if err != nil {
-		a.Err = err
-		return nil, nil
-	}
-	a.Reply = events.HoldReply{Short: short}
-	if res != nil {
-		a.Reply.ReservationID = res.ID
-	}
-	return res, t.remember(r.Once, a.Reply)
-}
-
-// add queues new reservations, whose lines are checked against what save has queued.
-func (t *turn) add(ctx context.Context, made []inventory.Reservation) error {
-	if len(made) == 0 {
-		return nil
-	}
-	rs := db.AddReservationsParams{At: t.at}
-	var ls db.AddReservationLinesParams
-	for _, r := range made {
-		rs.Ids, rs.OrderIds = append(rs.Ids, r.ID), append(rs.OrderIds, r.OrderID)
-		rs.AccountIds, rs.ExpiresAt = append(rs.AccountIds, r.AccountID), append(rs.ExpiresAt, r.ExpiresAt)
-		for _, l := range r.Lines {
-			ls.ReservationIds, ls.VariantIds = append(ls.ReservationIds, r.ID), append(ls.VariantIds, l.VariantID)
-			ls.WarehouseIds, ls.Quantities = append(ls.WarehouseIds, l.WarehouseID), append(ls.Quantities, int32(l.Quantity))
-		}
-	}
-	q := db.New(t)
-	if err := q.AddReservations(ctx, rs); err != nil {
-		return err
-	}
-	return q.AddReservationLines(ctx, ls)
-}
-
-// How holds end: the row that changes from HELD decides who of many has ended it. A hold whose time is up can no longer
-// be committed, whether or not somebody swept it already.
-const (
-	endOne = `
-		WITH ended AS (
-		    UPDATE reservations SET status = $2, updated_at = $3
-		    WHERE id = $1 AND status = 'HELD' AND ($2 <> 'COMMITTED' OR expires_at > $3) AND ($2 <> 'EXPIRED' OR expires_at <= $3)
-		    RETURNING id, order_id)
-		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
-	unsell = `
-		WITH ended AS (UPDATE reservations SET status = 'RESTOCKED', updated_at = $2 WHERE id = $1 AND status = 'COMMITTED' RETURNING id, order_id)
-		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
-	endDue = `
-		WITH ended AS (
-		    UPDATE reservations SET status = 'EXPIRED', updated_at = $1
-		    WHERE id = ANY (ARRAY(SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
-		    RETURNING id, order_id)
-		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
 )
 
-// End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
-func (s *Store) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (is inventory.Status, err error) {
-	is, err = s.endOr(ctx, reservationID, to, at, endOne, reservationID, to, at)
-	if err == nil && is == inventory.Held && to == inventory.Committed { // too late to commit, though nobody swept it yet
-		is = inventory.Expired
+const holdAnswersTo = `SELECT key, input, coalesce(reservation_id, ''), short FROM hold_answers WHERE key = ANY ($1)`
+
+// collect queues the question what the requests were answered before.
+func (before heldBefore) collect(p *pipeline.Pipeline, requests []inventory.HoldRequest) {
+	keys := make([]string, len(requests))
+	for i, r := range requests {
+		keys[i] = r.Once.Key
 	}
-	return is, err
-}
-
-// Restock moves a reservation from Committed to Restocked, if it is committed still, and returns the status it has now.
-func (s *Store) Restock(ctx context.Context, reservationID string, at time.Time) (inventory.Status, error) {
-	return s.endOr(ctx, reservationID, inventory.Restocked, at, unsell, reservationID, at)
-}
-
-// endOr runs a statement that ends a reservation, or returns how it ended before.
-func (s *Store) endOr(ctx context.Context, reservationID string, to inventory.Status, at time.Time, sql string, args ...any) (is inventory.Status, err error) {
-	err = s.again(ctx, func(p *pipeline.Pipeline) error {
-		ended, err := end(ctx, p, to, at, sql, args...)
-		is = to
-		if err != nil || ended > 0 {
+	p.Collect(holdAnswersTo, keys)(func(row pgx.Rows) error {
+		var key string
+		var a heldAnswer
+		var short []byte
+		if err := row.Scan(&key, &a.input, &a.reply.ReservationID, &short); err != nil {
 			return err
 		}
-		is = ""
-		p.Collect(`SELECT status FROM reservations WHERE id = $1`, reservationID)(func(row pgx.Rows) error { return row.Scan(&is) })
-		return p.Send(ctx)
-	})
-	if err == nil && is == "" {
-		err = inventory.ErrNoReservation
-	}
-	return is, err
-}
-
-// Expire ends up to most holds whose time is up, and returns how many.
-func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err error) {
-	err = s.again(ctx, func(p *pipeline.Pipeline) error {
-		n, err = end(ctx, p, inventory.Expired, at, endDue, at, most)
-		return err
-	})
-	return n, err
-}
-
-// Due lists holds whose time is up.
-func (s *Store) Due(ctx context.Context, at time.Time, most int) ([]string, error) {
-	return s.q.Due(ctx, db.DueParams{At: at, Most: int32(most)})
-}
-
-// end runs a statement that ends reservations, and does with their units what the status says. It returns how many ended.
-func end(ctx context.Context, p *pipeline.Pipeline, to inventory.Status, at time.Time, sql string, args ...any) (int, error) {
-	ended := map[string]*inventory.Reservation{}
-	variants := map[string]struct{}{}
-	p.Collect(sql, args...)(func(row pgx.Rows) error {
-		var id, orderID string
-		var l inventory.Line
-		err := row.Scan(&id, &orderID, &l.VariantID, &l.WarehouseID, &l.Quantity)
-		if ended[id] == nil {
-			ended[id] = &inventory.Reservation{ID: id, OrderID: orderID, Status: to}
+		if short != nil {
+			if err := json.Unmarshal(short, &a.reply.Short); err != nil {
+				return err
+			}
 		}
-		ended[id].Lines = append(ended[id].Lines, l)
-		variants[l.VariantID] = struct{}{}
-		return err
+		before[key] = a
+		return nil
 	})
-	if err := p.Send(ctx); err != nil || len(ended) == 0 {
-		return 0, err
+}
+
+// again is the answer to a key that was answered before.
+func (was heldAnswer) again(r inventory.HoldRequest) inventory.HoldAnswer {
+	if !bytes.Equal(was.input, r.Once.Input) {
+		return inventory.HoldAnswer{Err: inventory.ErrKeyReused.At("idempotencyKey")}
 	}
-	t, err := take(ctx, p, slices.Collect(maps.Keys(variants)), at)
+	return inventory.HoldAnswer{Reply: was.reply}
+}
+
+func shortage(short []events.Shortage) string {
+	if short == nil {
+		return ""
+	}
+	written, err := json.Marshal(short)
 	if err != nil {
-		return 0, err
+		panic(err) // it is made of strings and numbers
 	}
-	for _, r := range ended {
-		if err := t.shelf.End(*r); err != nil {
-			return 0, err
-		}
+	return string(written)
+}
+
+func sheetRow(s *inventory.Sheet, at time.Time) db.AddSheetParams {
+	due := s.DueAt()
+	row := db.AddSheetParams{VariantID: s.VariantID, FirstSeq: s.FirstSeq, LastSeq: s.LastSeq(), ID: s.ID, At: at, DueAt: &due}
+	for _, p := range s.Places {
+		row.WarehouseIds = append(row.WarehouseIds, p.WarehouseID)
+		row.OnHandAfter, row.HeldAfter = append(row.OnHandAfter, int32(p.OnHand)), append(row.HeldAfter, int32(p.Held))
 	}
-	return len(ended), t.save(ctx)
+	for _, l := range s.Lines {
+		row.Tails, row.Places = append(row.Tails, l.Tail), append(row.Places, int16(l.Place+1))
+		row.Quantities, row.ExpiresAt = append(row.Quantities, int32(l.Quantity)), append(row.ExpiresAt, l.ExpiresAt)
+		row.OrderIds, row.AccountIds, row.Keys = append(row.OrderIds, l.OrderID), append(row.AccountIds, l.AccountID), append(row.Keys, l.Key)
+	}
+	return row
 }

@@ -24,10 +24,8 @@ const (
 	lockStock = `
 		SELECT s.variant_id, s.seq, s.on_hand, s.held, i.product_id FROM stock s JOIN items i USING (variant_id)
 		WHERE s.variant_id = ANY ($1) ORDER BY s.variant_id FOR NO KEY UPDATE OF s`
-	levelsOf  = `SELECT variant_id, warehouse_id, on_hand, held FROM levels WHERE variant_id = ANY ($1)`
-	answersTo = `
-		SELECT a.* FROM unnest($1::text[], $2::text[]) AS k (caller, key)
-		CROSS JOIN LATERAL (SELECT caller, key, input, answer FROM answers WHERE caller = k.caller AND key = k.key OFFSET 0) AS a`
+	levelsOf = `SELECT variant_id, warehouse_id, on_hand, held FROM levels WHERE variant_id = ANY ($1)`
+	answerTo = `SELECT input, answer FROM answers WHERE caller = $1 AND key = $2`
 )
 
 // planOnce has each statement planned once, not for every array anew: planning would be a quarter of the work of a hold.
@@ -36,86 +34,63 @@ const planOnce = `SET LOCAL plan_cache_mode = force_generic_plan`
 // A turn is a transaction's turn at some variants.
 type turn struct {
 	*pipeline.Pipeline
-	shelf    *inventory.Shelf
-	answered map[asked]answered
-	fresh    db.AddAnswersParams
-	at       time.Time
+	shelf *inventory.Shelf
+	at    time.Time
 }
 
-// What was asked, by whom, and what was answered.
-type (
-	asked    struct{ caller, key string }
-	answered struct {
-		input  []byte
-		answer json.RawMessage
-	}
-)
+// take locks variants, and returns all there is of them. It sends the pipeline, with what was queued before and what also queues.
+func take(ctx context.Context, p *pipeline.Pipeline, variantIDs []string, at time.Time, also func()) (*turn, error) {
+	return takeBy(ctx, p, lockStock, levelsOf, at, also, variantIDs)
+}
 
-// take locks variants, and returns all there is of them and what the keys were answered before. It sends the pipeline.
-func take(ctx context.Context, p *pipeline.Pipeline, variantIDs []string, at time.Time, keys ...inventory.Once) (*turn, error) {
+func takeBy(ctx context.Context, p *pipeline.Pipeline, lock, levels string, at time.Time, also func(), args ...any) (*turn, error) {
 	var stocks []inventory.Stock
-	var levels []inventory.Level
-	t := &turn{Pipeline: p, answered: map[asked]answered{}, at: at}
-	p.Collect(lockStock, variantIDs)(func(row pgx.Rows) error {
+	var there []inventory.Level
+	p.Collect(lock, args...)(func(row pgx.Rows) error {
 		var r db.Stock
 		var productID string
 		err := row.Scan(&r.VariantID, &r.Seq, &r.OnHand, &r.Held, &productID)
 		stocks = append(stocks, stock(r, productID))
 		return err
 	})
-	p.Collect(levelsOf, variantIDs)(func(row pgx.Rows) error {
+	p.Collect(levels, args...)(func(row pgx.Rows) error {
 		var r db.Level
 		err := row.Scan(&r.VariantID, &r.WarehouseID, &r.OnHand, &r.Held)
-		levels = append(levels, level(r))
+		there = append(there, level(r))
 		return err
 	})
-	if len(keys) > 0 {
-		var callers, names []string
-		for _, k := range keys {
-			callers, names = append(callers, k.Caller), append(names, k.Key)
-		}
-		p.Collect(answersTo, callers, names)(func(row pgx.Rows) error {
-			var to asked
-			var a answered
-			err := row.Scan(&to.caller, &to.key, &a.input, &a.answer)
-			t.answered[to] = a
-			return err
-		})
-	}
+	also()
 	err := p.Send(ctx)
-	t.shelf = inventory.NewShelf(at, stocks, levels)
-	return t, err
+	return &turn{Pipeline: p, at: at, shelf: inventory.NewShelf(at, stocks, there)}, err
 }
 
-// before returns what the key was answered before, if anything; ErrKeyReused when that was to other input.
-func (t *turn) before(once inventory.Once) (json.RawMessage, error) {
-	a, ok := t.answered[asked{once.Caller, once.Key}]
-	if ok && !bytes.Equal(a.input, once.Input) {
-		return nil, inventory.ErrKeyReused
+// takeOnce locks variants for who comes with a key, and tells what the key was answered before, if anything; ErrKeyReused when
+// that was to other input.
+func takeOnce(ctx context.Context, p *pipeline.Pipeline, variantIDs []string, at time.Time, once inventory.Once) (t *turn, before json.RawMessage, err error) {
+	var input []byte
+	t, err = take(ctx, p, variantIDs, at, func() {
+		p.Collect(answerTo, once.Caller, once.Key)(func(row pgx.Rows) error { return row.Scan(&input, &before) })
+	})
+	if err == nil && before != nil && !bytes.Equal(input, once.Input) {
+		err = inventory.ErrKeyReused
 	}
-	return a.answer, nil
+	return t, before, err
 }
 
 // remember makes the reply what the key is answered from now on.
-func (t *turn) remember(once inventory.Once, reply any) error {
+func (t *turn) remember(ctx context.Context, once inventory.Once, reply any) error {
 	answer, err := json.Marshal(reply)
-	t.answered[asked{once.Caller, once.Key}] = answered{once.Input, answer}
-	t.fresh.Callers, t.fresh.Keys = append(t.fresh.Callers, once.Caller), append(t.fresh.Keys, once.Key)
-	t.fresh.Inputs, t.fresh.Answers = append(t.fresh.Inputs, once.Input), append(t.fresh.Answers, string(answer))
-	return err
+	if err != nil {
+		return err
+	}
+	return db.New(t).AddAnswer(ctx, db.AddAnswerParams{Caller: once.Caller, Key: once.Key, Input: once.Input, Answer: answer, CreatedAt: t.at})
 }
 
-// save queues what moved on the shelf, the events that tell of it, and the answers.
+// save queues what moved on the shelf, and the events that tell of it.
 func (t *turn) save(ctx context.Context) error {
 	q := db.New(t)
-	if t.fresh.Keys != nil {
-		t.fresh.At = t.at
-		if err := q.AddAnswers(ctx, t.fresh); err != nil {
-			return err
-		}
-	}
-	moved := t.shelf.Moved()
-	if len(moved) == 0 {
+	moved, sheets := t.shelf.Moved(), t.shelf.Sheets()
+	if len(moved)+len(sheets) == 0 {
 		return nil
 	}
 	type place struct{ variantID, warehouseID string }
@@ -123,8 +98,8 @@ func (t *turn) save(ctx context.Context) error {
 		onHand, held int32
 		seq          int64
 	}
-	ledger := db.AppendToLedgerParams{At: t.at}
 	stock, levels := changes[string, change]{}, changes[place, change]{}
+	var ledger db.AddMovementsParams
 	for _, m := range moved {
 		ledger.VariantIds, ledger.Seqs = append(ledger.VariantIds, m.VariantID), append(ledger.Seqs, m.Seq)
 		ledger.Kinds, ledger.Quantities = append(ledger.Kinds, string(m.Kind)), append(ledger.Quantities, int32(m.Quantity))
@@ -136,6 +111,13 @@ func (t *turn) save(ctx context.Context) error {
 		onHand, held := m.Effect()
 		for _, c := range []*change{stock.of(m.VariantID), levels.of(place{m.VariantID, m.WarehouseID})} {
 			c.onHand, c.held, c.seq = c.onHand+int32(onHand), c.held+int32(held), m.Seq
+		}
+	}
+	for _, s := range sheets {
+		for _, l := range s.Lines {
+			for _, c := range []*change{stock.of(s.VariantID), levels.of(place{s.VariantID, s.Places[l.Place].WarehouseID})} {
+				c.held, c.seq = c.held+int32(l.Quantity), s.LastSeq()
+			}
 		}
 	}
 	var ms db.MoveStockParams
@@ -151,19 +133,23 @@ func (t *turn) save(ctx context.Context) error {
 			opened.VariantIds, opened.WarehouseIds = append(opened.VariantIds, at.variantID), append(opened.WarehouseIds, at.warehouseID)
 		}
 	}
+	failed := []error{}
 	if opened.VariantIds != nil {
-		if err := q.OpenLevels(ctx, opened); err != nil {
-			return err
-		}
+		failed = append(failed, q.OpenLevels(ctx, opened))
+	}
+	failed = append(failed, q.MoveStock(ctx, ms), q.MoveLevels(ctx, ml))
+	if len(moved) > 0 {
+		ledger.At = t.at
+		failed = append(failed, q.AddMovements(ctx, ledger))
+	}
+	for _, s := range sheets {
+		failed = append(failed, q.AddSheet(ctx, sheetRow(s, t.at)))
 	}
 	var told []outbox.Event
 	for _, of := range t.shelf.Changed() {
 		told = append(told, outbox.Event{Subject: events.SubjectStockChanged, Payload: of.Changed()})
 	}
-	return errors.Join(
-		q.MoveStock(ctx, ms), q.MoveLevels(ctx, ml), q.AppendToLedger(ctx, ledger),
-		outbox.Record(ctx, t, told...),
-	)
+	return errors.Join(append(failed, outbox.Record(ctx, t, told...))...)
 }
 
 // changes sums up by key what many movements do to one row.
@@ -182,20 +168,17 @@ func (s *Store) Move(ctx context.Context, once inventory.Once, variantIDs []stri
 		if err := db.New(p).OpenStock(ctx, variantIDs); err != nil {
 			return err
 		}
-		t, err := take(ctx, p, variantIDs, at, once)
-		if err != nil {
-			return err
-		}
-		switch done, err := t.before(once); {
-		case err != nil:
+		t, done, err := takeOnce(ctx, p, variantIDs, at, once)
+		switch {
+		case errors.Is(err, inventory.ErrKeyReused):
 			return inventory.ErrKeyReused.At("input", "idempotencyKey")
-		case done != nil:
-			return nil
+		case err != nil, done != nil:
+			return err
 		}
 		if err := rule(t.shelf); err != nil {
 			return err
 		}
-		if err := t.remember(once, struct{}{}); err != nil {
+		if err := t.remember(ctx, once, struct{}{}); err != nil {
 			return err
 		}
 		return t.save(ctx)
@@ -205,7 +188,11 @@ func (s *Store) Move(ctx context.Context, once inventory.Once, variantIDs []stri
 // ForgetAnswers forgets up to most answers given before a time, and returns how many.
 func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) (int, error) {
 	n, err := s.q.ForgetAnswers(ctx, db.ForgetAnswersParams{Before: before, Most: int32(most)})
-	return int(n), err
+	if err != nil || int(n) == most {
+		return int(n), err
+	}
+	ofHolds, err := s.q.ForgetHoldAnswers(ctx, db.ForgetHoldAnswersParams{Before: before, Most: int32(most) - int32(n)})
+	return int(n + ofHolds), err
 }
 
 // again runs fn in a transaction, and once more when another caller was given an answer to the same key meanwhile: then
@@ -218,12 +205,17 @@ func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) er
 		return fn(p)
 	}
 	err := pipeline.Transact(ctx, s.pool, planned)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.ConstraintName == "answers_pkey" {
+	if answered(err) {
 		err = pipeline.Transact(ctx, s.pool, planned)
 	}
 	if err == nil {
 		outbox.Wake(s.pool)
 	}
 	return err
+}
+
+// answered tells whether what failed was that a key is answered already.
+func answered(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.ConstraintName == "answers_pkey" || refused.ConstraintName == "hold_answers_pkey")
 }

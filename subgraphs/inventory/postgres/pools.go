@@ -22,14 +22,13 @@ const outIn = `
 // MoveToPool takes units out of stock for a flash sale.
 func (s *Store) MoveToPool(ctx context.Context, r inventory.PoolRequest, at time.Time) (reply events.PoolReply, err error) {
 	err = s.again(ctx, func(p *pipeline.Pipeline) error {
-		t, err := take(ctx, p, variantsOf(r), at, r.Once)
-		if err != nil {
-			return err
-		}
+		t, before, err := takeOnce(ctx, p, variantsOf(r), at, r.Once)
 		reply = events.PoolReply{}
-		switch before, err := t.before(r.Once); {
-		case err != nil:
+		switch {
+		case errors.Is(err, inventory.ErrKeyReused):
 			return inventory.ErrKeyReused.At("idempotencyKey")
+		case err != nil:
+			return err
 		case before != nil:
 			return json.Unmarshal(before, &reply)
 		}
@@ -44,15 +43,12 @@ func (s *Store) MoveToPool(ctx context.Context, r inventory.PoolRequest, at time
 // MoveFromPool puts units of a flash sale back where they came from.
 func (s *Store) MoveFromPool(ctx context.Context, r inventory.PoolRequest, at time.Time) error {
 	return s.again(ctx, func(p *pipeline.Pipeline) error {
-		t, err := take(ctx, p, variantsOf(r), at, r.Once)
-		if err != nil {
-			return err
-		}
-		switch before, err := t.before(r.Once); {
-		case err != nil:
+		t, before, err := takeOnce(ctx, p, variantsOf(r), at, r.Once)
+		switch {
+		case errors.Is(err, inventory.ErrKeyReused):
 			return inventory.ErrKeyReused.At("idempotencyKey")
-		case before != nil:
-			return nil
+		case err != nil, before != nil:
+			return err
 		}
 		var out []inventory.Line
 		p.Collect(outIn, r.PoolID, variantsOf(r))(func(row pgx.Rows) error {
@@ -73,7 +69,7 @@ func (s *Store) MoveFromPool(ctx context.Context, r inventory.PoolRequest, at ti
 
 // settle queues the answer, what moved, and what the pool was given or has returned by it.
 func (t *turn) settle(ctx context.Context, r inventory.PoolRequest, reply events.PoolReply) error {
-	if err := t.remember(r.Once, reply); err != nil {
+	if err := t.remember(ctx, r.Once, reply); err != nil {
 		return err
 	}
 	if err := t.save(ctx); err != nil {

@@ -23,9 +23,6 @@ CROSS JOIN LATERAL (
     WHERE items.seller_id = @seller_id AND items.variant_id > @after AND levels.warehouse_id = w.id
     ORDER BY items.variant_id LIMIT @first) AS l;
 
--- name: Movements :many
-SELECT * FROM ledger WHERE variant_id = @variant_id AND seq > @after_seq ORDER BY seq LIMIT @first;
-
 -- name: ItemsByID :many
 SELECT * FROM items WHERE variant_id = ANY (@variant_ids::text[]);
 
@@ -70,16 +67,9 @@ RETURNING *;
 -- name: WarehouseByCode :one
 SELECT * FROM warehouses WHERE code = @code;
 
--- name: ReservationsByID :many
-SELECT sqlc.embed(r), sqlc.embed(l) FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-WHERE r.id = ANY (@ids::text[])
-ORDER BY r.id, l.variant_id, l.warehouse_id;
-
--- name: Due :many
-SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= @at ORDER BY expires_at LIMIT @most;
-
 -- name: NextExpiry :one
-SELECT expires_at FROM reservations WHERE status = 'HELD' ORDER BY expires_at LIMIT 1;
+-- NextExpiry is when the sweeper has something to look at, though it may have ended already.
+SELECT due_at::timestamptz FROM sheets WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1;
 
 -- name: OpenStock :exec
 INSERT INTO stock (variant_id) SELECT unnest(@variant_ids::text[]) ORDER BY 1 ON CONFLICT DO NOTHING;
@@ -101,8 +91,8 @@ FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@warehouse_ids::
              unnest(@on_hand::int[]) AS on_hand, unnest(@held::int[]) AS held) AS d
 WHERE l.variant_id = d.variant_id AND l.warehouse_id = d.warehouse_id;
 
--- name: AppendToLedger :exec
-INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
+-- name: AddMovements :exec
+INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, @at, kind, quantity, warehouse_id, on_hand_after, held_after,
        nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@seqs::bigint[]) AS seq, unnest(@kinds::text[]) AS kind,
@@ -121,36 +111,54 @@ UPDATE allotments a SET returned = a.returned + d.returned
 FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@warehouse_ids::text[]) AS warehouse_id, unnest(@returned::int[]) AS returned) AS d
 WHERE a.pool_id = @pool_id AND a.variant_id = d.variant_id AND a.warehouse_id = d.warehouse_id;
 
--- name: AddReservations :exec
-INSERT INTO reservations (id, order_id, account_id, status, created_at, updated_at, expires_at)
-SELECT unnest(@ids::text[]), unnest(@order_ids::text[]), unnest(@account_ids::text[]), 'HELD', @at, @at, unnest(@expires_at::timestamptz[]);
+-- name: AddSheet :exec
+INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
+                    tails, places, quantities, order_ids, account_ids, keys, expires_at)
+VALUES (@variant_id, @first_seq, @last_seq, @id, @at, @due_at, @warehouse_ids, @on_hand_after, @held_after,
+        @tails, @places, @quantities, @order_ids, @account_ids, @keys, @expires_at);
 
--- name: AddReservationLines :exec
-INSERT INTO reservation_lines (reservation_id, variant_id, warehouse_id, quantity)
-SELECT unnest(@reservation_ids::text[]), unnest(@variant_ids::text[]), unnest(@warehouse_ids::text[]), unnest(@quantities::int[]);
+-- name: AddEndings :exec
+INSERT INTO endings (reservation_id, status, at) SELECT unnest(@reservation_ids::text[]), unnest(@statuses::text[]), @at;
 
--- name: AddAnswers :exec
--- AddAnswers fails when one of the keys was answered meanwhile.
-INSERT INTO answers (caller, key, input, answer, created_at)
-SELECT unnest(@callers::text[]), unnest(@keys::text[]), unnest(@inputs::bytea[]), unnest(@answers::text[])::jsonb, @at
-ORDER BY 1, 2;
+-- name: AddHoldAnswers :exec
+-- AddHoldAnswers fails when one of the keys was answered meanwhile.
+INSERT INTO hold_answers (key, input, reservation_id, short, created_at)
+SELECT key, input, nullif(reservation_id, ''), nullif(short, '')::jsonb, @at
+FROM (SELECT unnest(@keys::text[]) AS key, unnest(@inputs::bytea[]) AS input,
+             unnest(@reservation_ids::text[]) AS reservation_id, unnest(@shorts::text[]) AS short) AS a
+ORDER BY key COLLATE "C";
+
+-- name: AddAnswer :exec
+-- AddAnswer fails when the key was answered meanwhile.
+INSERT INTO answers (caller, key, input, answer, created_at) VALUES (@caller, @key, @input, @answer, @created_at);
 
 -- name: ForgetAnswers :execrows
 DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most));
 
+-- name: ForgetHoldAnswers :execrows
+DELETE FROM hold_answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM hold_answers a WHERE a.created_at < @before LIMIT @most));
+
 -- name: Audit :many
 -- Audit says what of the levels, sums and reservations the ledger does not bear out.
-WITH chain AS (
-    SELECT variant_id, seq, warehouse_id, on_hand_after, held_after,
+WITH entries AS (
+    SELECT variant_id, seq, seq AS left_at, warehouse_id, kind, quantity, on_hand_after, held_after FROM movements
+    UNION ALL
+    SELECT variant_id, seq, last_seq, warehouse_id, 'HOLD', quantity, on_hand_after, held_after FROM sheet_lines
+), chain AS (
+    SELECT variant_id, seq, left_at, warehouse_id, on_hand_after, held_after,
            lag(seq, 1, 0) OVER (PARTITION BY variant_id ORDER BY seq) AS seq_before,
            lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'RESTOCK', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
            lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'RESTOCK', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
            lead(seq) OVER w IS NULL AS newest
-    FROM ledger WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
+    FROM entries WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
+), lines AS (
+    SELECT l.sheet_id, l.reservation_id, l.variant_id, l.warehouse_id, l.quantity, l.expires_at, l.due_at, coalesce(e.status, 'HELD') AS status
+    FROM sheet_lines l LEFT JOIN endings e ON e.reservation_id = l.reservation_id
 ), waiting AS (
-    SELECT l.variant_id, l.warehouse_id, sum(l.quantity) AS held
-    FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-    WHERE r.status = 'HELD' GROUP BY l.variant_id, l.warehouse_id
+    SELECT variant_id, warehouse_id, sum(quantity) AS held FROM lines WHERE status = 'HELD' GROUP BY variant_id, warehouse_id
+), ends AS (
+    SELECT reservation_id, variant_id, warehouse_id, string_agg(format('%s %s', kind, CASE kind WHEN 'RESTOCK' THEN quantity ELSE -quantity END), ', ' ORDER BY seq) AS said
+    FROM movements WHERE reservation_id IS NOT NULL GROUP BY reservation_id, variant_id, warehouse_id
 ), sums AS (
     SELECT variant_id, max(seq) AS seq, sum(on_hand) AS on_hand, sum(held) AS held FROM levels GROUP BY variant_id
 )
@@ -162,9 +170,9 @@ FROM chain WHERE (on_hand_after, held_after) <> (on_hand_due, held_due)
 UNION ALL
 SELECT format('level of %s in %s: %s on hand and %s held at %s, but the ledger says %s and %s at %s',
               coalesce(l.variant_id, c.variant_id), coalesce(l.warehouse_id, c.warehouse_id),
-              l.on_hand, l.held, l.seq, c.on_hand_after, c.held_after, c.seq)
+              l.on_hand, l.held, l.seq, c.on_hand_after, c.held_after, c.left_at)
 FROM levels l FULL JOIN (SELECT * FROM chain WHERE newest) c ON c.variant_id = l.variant_id AND c.warehouse_id = l.warehouse_id
-WHERE (l.on_hand, l.held, l.seq) IS DISTINCT FROM (c.on_hand_after, c.held_after, c.seq)
+WHERE (l.on_hand, l.held, l.seq) IS DISTINCT FROM (c.on_hand_after, c.held_after, c.left_at)
 UNION ALL
 SELECT format('level of %s in %s: %s held, but reservations hold %s',
               coalesce(l.variant_id, w.variant_id), coalesce(l.warehouse_id, w.warehouse_id), coalesce(l.held, 0), coalesce(w.held, 0))
@@ -176,18 +184,25 @@ SELECT format('stock of %s: %s on hand and %s held at %s, but its levels say %s 
 FROM stock s FULL JOIN sums x ON x.variant_id = s.variant_id
 WHERE (s.on_hand, s.held, s.seq) IS DISTINCT FROM (coalesce(x.on_hand, 0), coalesce(x.held, 0), coalesce(x.seq, 0))
 UNION ALL
-SELECT format('reservation %s is %s, but of %s of %s in %s the ledger says %s', r.id, r.status, l.quantity, l.variant_id, l.warehouse_id,
-              (SELECT coalesce(string_agg(g.kind || ' ' || g.quantity, ', ' ORDER BY g.seq), 'nothing') FROM ledger g
-               WHERE g.reservation_id = l.reservation_id AND g.variant_id = l.variant_id AND g.warehouse_id = l.warehouse_id))
-FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-WHERE (SELECT coalesce(string_agg(g.kind || ' ' || abs(g.quantity), ', ' ORDER BY g.seq), '') FROM ledger g
-       WHERE g.reservation_id = l.reservation_id AND g.variant_id = l.variant_id AND g.warehouse_id = l.warehouse_id)
-   <> CASE r.status
-      WHEN 'HELD' THEN format('HOLD %s', l.quantity)
-      WHEN 'COMMITTED' THEN format('HOLD %1$s, COMMIT %1$s', l.quantity)
-      WHEN 'RESTOCKED' THEN format('HOLD %1$s, COMMIT %1$s, RESTOCK %1$s', l.quantity)
-      WHEN 'RELEASED' THEN format('HOLD %1$s, RELEASE %1$s', l.quantity)
-      ELSE format('HOLD %1$s, EXPIRE %1$s', l.quantity) END
+SELECT format('reservation %s is %s, but of %s of %s in %s the ledger says %s', l.reservation_id, l.status, l.quantity, l.variant_id, l.warehouse_id,
+              coalesce(x.said, 'nothing'))
+FROM lines l LEFT JOIN ends x ON x.reservation_id = l.reservation_id AND x.variant_id = l.variant_id AND x.warehouse_id = l.warehouse_id
+WHERE x.said IS DISTINCT FROM CASE l.status
+      WHEN 'HELD' THEN NULL
+      WHEN 'COMMITTED' THEN format('COMMIT %s', l.quantity)
+      WHEN 'RESTOCKED' THEN format('COMMIT %1$s, RESTOCK %1$s', l.quantity)
+      WHEN 'RELEASED' THEN format('RELEASE %s', l.quantity)
+      ELSE format('EXPIRE %s', l.quantity) END
+UNION ALL
+SELECT format('reservation %s is %s, but was never held', e.reservation_id, e.status)
+FROM endings e WHERE NOT EXISTS (SELECT FROM sheets s WHERE s.id = left(e.reservation_id, -2) AND right(e.reservation_id, 2) = ANY (s.tails))
+UNION ALL
+SELECT format('sheet %s of %s: some of it is held, but the sweeper will not look at it in time', l.sheet_id, l.variant_id)
+FROM lines l WHERE l.status = 'HELD' GROUP BY l.sheet_id, l.variant_id HAVING (max(l.due_at) <= min(l.expires_at)) IS NOT TRUE
+UNION ALL
+SELECT format('key %s: answered with reservation %s, which was never held', k.key, k.reservation_id)
+FROM hold_answers k WHERE k.reservation_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM sheets s WHERE s.id = left(k.reservation_id, -2) AND k.key = s.keys[array_position(s.tails, right(k.reservation_id, 2))])
 UNION ALL
 SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger says %s and %s', coalesce(a.pool_id, g.pool_id),
               a.given, coalesce(a.variant_id, g.variant_id), coalesce(a.warehouse_id, g.warehouse_id), a.returned, g.given, g.returned)
@@ -198,9 +213,8 @@ FROM allotments a FULL JOIN (
 ) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
 WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL
-SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', g.variant_id, g.seq, g.reservation_id)
-FROM ledger g
-WHERE g.reservation_id IS NOT NULL AND NOT EXISTS (
-    SELECT FROM reservation_lines l
-    WHERE l.reservation_id = g.reservation_id AND l.variant_id = g.variant_id AND l.warehouse_id = g.warehouse_id)
+SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', x.variant_id, g.seq, x.reservation_id)
+FROM ends x JOIN movements g ON g.reservation_id = x.reservation_id AND g.variant_id = x.variant_id AND g.warehouse_id = x.warehouse_id
+WHERE NOT EXISTS (
+    SELECT FROM lines l WHERE l.reservation_id = x.reservation_id AND l.variant_id = x.variant_id AND l.warehouse_id = x.warehouse_id)
 ORDER BY 1;

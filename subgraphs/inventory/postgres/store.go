@@ -5,13 +5,14 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
-	"github.com/souk-shop/souk/internal/optional"
+	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
@@ -64,25 +65,65 @@ func (s *Store) LevelsIn(ctx context.Context, warehouseIDs []string, sellerID, a
 	return group(rows, level, func(l inventory.Level) string { return l.WarehouseID }), err
 }
 
+// What is at the next seqs of a variant's ledger, of which none is left out.
+const movementsOf = `
+	SELECT variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after,
+	       coalesce(reservation_id, ''), coalesce(order_id, ''), coalesce(pool_id, ''), coalesce(reason, ''), coalesce(idempotency_key, '')
+	FROM movements WHERE variant_id = $1 AND seq > $2 AND seq <= $2 + $3
+	UNION ALL
+	SELECT variant_id, seq, at, 'HOLD', quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, '', '', key
+	FROM sheet_lines WHERE variant_id = $1 AND seq > $2 AND seq <= $2 + $3 AND first_seq <= $2 + $3
+	  AND first_seq >= coalesce((SELECT max(first_seq) FROM sheets WHERE variant_id = $1 AND first_seq <= $2 + 1), 0)
+	ORDER BY seq`
+
 // Movements lists a variant's ledger behind a seq.
 func (s *Store) Movements(ctx context.Context, variantID string, afterSeq int64, first int) ([]inventory.Movement, error) {
-	rows, err := s.q.Movements(ctx, db.MovementsParams{VariantID: variantID, AfterSeq: afterSeq, First: int32(first)})
-	return each(rows, movement), err
+	rows, err := s.pool.Query(ctx, movementsOf, variantID, afterSeq, int64(first))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[inventory.Movement])
 }
+
+// Reservations with their lines, and how they ended if they did. The last of it is for sheets of hundreds of holds, of which it
+// looks at those asked for.
+const reservationsByID = `
+	SELECT r.id || r.tail, s.order_ids[nth], s.account_ids[nth], coalesce(e.status, 'HELD'), s.at, coalesce(e.at, s.at), s.expires_at[nth],
+	       s.variant_id, s.warehouse_ids[s.places[nth]], s.quantities[nth]
+	FROM unnest($1::text[], $2::text[]) AS r (id, tail)
+	JOIN sheets s ON s.id = r.id
+	LEFT JOIN endings e ON e.reservation_id = r.id || r.tail
+	CROSS JOIN LATERAL unnest(array_positions(s.tails, r.tail)) AS nth
+	ORDER BY 1, 8, 9`
 
 // ReservationsByID finds reservations with their lines.
 func (s *Store) ReservationsByID(ctx context.Context, ids []string) ([]inventory.Reservation, error) {
-	rows, err := s.q.ReservationsByID(ctx, ids)
+	ranges, tails := split(ids)
+	rows, err := s.pool.Query(ctx, reservationsByID, ranges, tails)
+	if err != nil {
+		return nil, err
+	}
 	var found []inventory.Reservation
-	for _, r := range rows {
-		if n := len(found); n == 0 || found[n-1].ID != r.Reservation.ID {
-			found = append(found, reservation(r.Reservation))
+	var r inventory.Reservation
+	var l inventory.Line
+	_, err = pgx.ForEachRow(rows, []any{&r.ID, &r.OrderID, &r.AccountID, &r.Status, &r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt, &l.VariantID, &l.WarehouseID, &l.Quantity}, func() error {
+		if n := len(found); n == 0 || found[n-1].ID != r.ID {
+			found = append(found, r)
 		}
 		of := &found[len(found)-1]
-		l := r.ReservationLine
-		of.Lines = append(of.Lines, inventory.Line{VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: int(l.Quantity)})
-	}
+		of.Lines = append(of.Lines, l)
+		return nil
+	})
 	return found, err
+}
+
+// split returns the ranges of ids and the tails, each id once.
+func split(ids []string) (ranges, tails []string) {
+	for _, whole := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		of, tail := id.Split(whole)
+		ranges, tails = append(ranges, of), append(tails, tail)
+	}
+	return ranges, tails
 }
 
 // NextExpiry returns when the next hold runs out.
@@ -168,21 +209,6 @@ func stock(r db.Stock, productID string) inventory.Stock {
 
 func level(r db.Level) inventory.Level {
 	return inventory.Level{VariantID: r.VariantID, WarehouseID: r.WarehouseID, OnHand: int(r.OnHand), Held: int(r.Held)}
-}
-
-func movement(r db.Ledger) inventory.Movement {
-	return inventory.Movement{
-		VariantID: r.VariantID, Seq: r.Seq, At: r.At, Kind: inventory.Kind(r.Kind), Quantity: int(r.Quantity),
-		WarehouseID: r.WarehouseID, OnHandAfter: int(r.OnHandAfter), HeldAfter: int(r.HeldAfter),
-		ReservationID: optional.Text(r.ReservationID), OrderID: optional.Text(r.OrderID), PoolID: optional.Text(r.PoolID), Reason: optional.Text(r.Reason), IdempotencyKey: optional.Text(r.IdempotencyKey),
-	}
-}
-
-func reservation(r db.Reservation) inventory.Reservation {
-	return inventory.Reservation{
-		ID: r.ID, Status: inventory.Status(r.Status), OrderID: r.OrderID, AccountID: r.AccountID,
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ExpiresAt: r.ExpiresAt,
-	}
 }
 
 func warehouse(r db.Warehouse) inventory.Warehouse {

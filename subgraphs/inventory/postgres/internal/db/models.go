@@ -17,45 +17,12 @@ type Item struct {
 	Listed    bool
 }
 
-type Ledger struct {
-	VariantID      string
-	Seq            int64
-	At             time.Time
-	Kind           string
-	Quantity       int32
-	WarehouseID    string
-	OnHandAfter    int32
-	HeldAfter      int32
-	ReservationID  *string
-	OrderID        *string
-	Reason         *string
-	IdempotencyKey *string
-	PoolID         *string
-}
-
 type Level struct {
 	VariantID   string
 	WarehouseID string
 	OnHand      int32
 	Held        int32
 	Seq         int64
-}
-
-type Reservation struct {
-	ID        string
-	OrderID   string
-	AccountID string
-	Status    string
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	ExpiresAt time.Time
-}
-
-type ReservationLine struct {
-	ReservationID string
-	VariantID     string
-	WarehouseID   string
-	Quantity      int32
 }
 
 type Stock struct {

@@ -10,28 +10,69 @@ import (
 	"time"
 )
 
-const addAnswers = `-- name: AddAnswers :exec
-INSERT INTO answers (caller, key, input, answer, created_at)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bytea[]), unnest($4::text[])::jsonb, $5
-ORDER BY 1, 2
+const addAnswer = `-- name: AddAnswer :exec
+INSERT INTO answers (caller, key, input, answer, created_at) VALUES ($1, $2, $3, $4, $5)
 `
 
-type AddAnswersParams struct {
-	Callers []string
-	Keys    []string
-	Inputs  [][]byte
-	Answers []string
-	At      time.Time
+type AddAnswerParams struct {
+	Caller    string
+	Key       string
+	Input     []byte
+	Answer    []byte
+	CreatedAt time.Time
 }
 
-// AddAnswers fails when one of the keys was answered meanwhile.
-func (q *Queries) AddAnswers(ctx context.Context, arg AddAnswersParams) error {
-	_, err := q.db.Exec(ctx, addAnswers,
-		arg.Callers,
+// AddAnswer fails when the key was answered meanwhile.
+func (q *Queries) AddAnswer(ctx context.Context, arg AddAnswerParams) error {
+	_, err := q.db.Exec(ctx, addAnswer,
+		arg.Caller,
+		arg.Key,
+		arg.Input,
+		arg.Answer,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const addEndings = `-- name: AddEndings :exec
+INSERT INTO endings (reservation_id, status, at) SELECT unnest($1::text[]), unnest($2::text[]), $3
+`
+
+type AddEndingsParams struct {
+	ReservationIds []string
+	Statuses       []string
+	At             time.Time
+}
+
+func (q *Queries) AddEndings(ctx context.Context, arg AddEndingsParams) error {
+	_, err := q.db.Exec(ctx, addEndings, arg.ReservationIds, arg.Statuses, arg.At)
+	return err
+}
+
+const addHoldAnswers = `-- name: AddHoldAnswers :exec
+INSERT INTO hold_answers (key, input, reservation_id, short, created_at)
+SELECT key, input, nullif(reservation_id, ''), nullif(short, '')::jsonb, $1
+FROM (SELECT unnest($2::text[]) AS key, unnest($3::bytea[]) AS input,
+             unnest($4::text[]) AS reservation_id, unnest($5::text[]) AS short) AS a
+ORDER BY key COLLATE "C"
+`
+
+type AddHoldAnswersParams struct {
+	At             time.Time
+	Keys           []string
+	Inputs         [][]byte
+	ReservationIds []string
+	Shorts         []string
+}
+
+// AddHoldAnswers fails when one of the keys was answered meanwhile.
+func (q *Queries) AddHoldAnswers(ctx context.Context, arg AddHoldAnswersParams) error {
+	_, err := q.db.Exec(ctx, addHoldAnswers,
+		arg.At,
 		arg.Keys,
 		arg.Inputs,
-		arg.Answers,
-		arg.At,
+		arg.ReservationIds,
+		arg.Shorts,
 	)
 	return err
 }
@@ -61,54 +102,8 @@ func (q *Queries) AddItems(ctx context.Context, arg AddItemsParams) error {
 	return err
 }
 
-const addReservationLines = `-- name: AddReservationLines :exec
-INSERT INTO reservation_lines (reservation_id, variant_id, warehouse_id, quantity)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::int[])
-`
-
-type AddReservationLinesParams struct {
-	ReservationIds []string
-	VariantIds     []string
-	WarehouseIds   []string
-	Quantities     []int32
-}
-
-func (q *Queries) AddReservationLines(ctx context.Context, arg AddReservationLinesParams) error {
-	_, err := q.db.Exec(ctx, addReservationLines,
-		arg.ReservationIds,
-		arg.VariantIds,
-		arg.WarehouseIds,
-		arg.Quantities,
-	)
-	return err
-}
-
-const addReservations = `-- name: AddReservations :exec
-INSERT INTO reservations (id, order_id, account_id, status, created_at, updated_at, expires_at)
-SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), 'HELD', $4, $4, unnest($5::timestamptz[])
-`
-
-type AddReservationsParams struct {
-	Ids        []string
-	OrderIds   []string
-	AccountIds []string
-	At         time.Time
-	ExpiresAt  []time.Time
-}
-
-func (q *Queries) AddReservations(ctx context.Context, arg AddReservationsParams) error {
-	_, err := q.db.Exec(ctx, addReservations,
-		arg.Ids,
-		arg.OrderIds,
-		arg.AccountIds,
-		arg.At,
-		arg.ExpiresAt,
-	)
-	return err
-}
-
-const appendToLedger = `-- name: AppendToLedger :exec
-INSERT INTO ledger (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
+const addMovements = `-- name: AddMovements :exec
+INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, $1, kind, quantity, warehouse_id, on_hand_after, held_after,
        nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest($2::text[]) AS variant_id, unnest($3::bigint[]) AS seq, unnest($4::text[]) AS kind,
@@ -118,7 +113,7 @@ FROM (SELECT unnest($2::text[]) AS variant_id, unnest($3::bigint[]) AS seq, unne
              unnest($12::text[]) AS reason, unnest($13::text[]) AS idempotency_key) AS m
 `
 
-type AppendToLedgerParams struct {
+type AddMovementsParams struct {
 	At              time.Time
 	VariantIds      []string
 	Seqs            []int64
@@ -134,8 +129,8 @@ type AppendToLedgerParams struct {
 	IdempotencyKeys []string
 }
 
-func (q *Queries) AppendToLedger(ctx context.Context, arg AppendToLedgerParams) error {
-	_, err := q.db.Exec(ctx, appendToLedger,
+func (q *Queries) AddMovements(ctx context.Context, arg AddMovementsParams) error {
+	_, err := q.db.Exec(ctx, addMovements,
 		arg.At,
 		arg.VariantIds,
 		arg.Seqs,
@@ -153,18 +148,74 @@ func (q *Queries) AppendToLedger(ctx context.Context, arg AppendToLedgerParams) 
 	return err
 }
 
+const addSheet = `-- name: AddSheet :exec
+INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
+                    tails, places, quantities, order_ids, account_ids, keys, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+        $10, $11, $12, $13, $14, $15, $16)
+`
+
+type AddSheetParams struct {
+	VariantID    string
+	FirstSeq     int64
+	LastSeq      int64
+	ID           string
+	At           time.Time
+	DueAt        *time.Time
+	WarehouseIds []string
+	OnHandAfter  []int32
+	HeldAfter    []int32
+	Tails        []string
+	Places       []int16
+	Quantities   []int32
+	OrderIds     []string
+	AccountIds   []string
+	Keys         []string
+	ExpiresAt    []time.Time
+}
+
+func (q *Queries) AddSheet(ctx context.Context, arg AddSheetParams) error {
+	_, err := q.db.Exec(ctx, addSheet,
+		arg.VariantID,
+		arg.FirstSeq,
+		arg.LastSeq,
+		arg.ID,
+		arg.At,
+		arg.DueAt,
+		arg.WarehouseIds,
+		arg.OnHandAfter,
+		arg.HeldAfter,
+		arg.Tails,
+		arg.Places,
+		arg.Quantities,
+		arg.OrderIds,
+		arg.AccountIds,
+		arg.Keys,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
 const audit = `-- name: Audit :many
-WITH chain AS (
-    SELECT variant_id, seq, warehouse_id, on_hand_after, held_after,
+WITH entries AS (
+    SELECT variant_id, seq, seq AS left_at, warehouse_id, kind, quantity, on_hand_after, held_after FROM movements
+    UNION ALL
+    SELECT variant_id, seq, last_seq, warehouse_id, 'HOLD', quantity, on_hand_after, held_after FROM sheet_lines
+), chain AS (
+    SELECT variant_id, seq, left_at, warehouse_id, on_hand_after, held_after,
            lag(seq, 1, 0) OVER (PARTITION BY variant_id ORDER BY seq) AS seq_before,
            lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'RESTOCK', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
            lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'RESTOCK', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
            lead(seq) OVER w IS NULL AS newest
-    FROM ledger WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
+    FROM entries WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
+), lines AS (
+    SELECT l.sheet_id, l.reservation_id, l.variant_id, l.warehouse_id, l.quantity, l.expires_at, l.due_at, coalesce(e.status, 'HELD') AS status
+    FROM sheet_lines l LEFT JOIN endings e ON e.reservation_id = l.reservation_id
 ), waiting AS (
-    SELECT l.variant_id, l.warehouse_id, sum(l.quantity) AS held
-    FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-    WHERE r.status = 'HELD' GROUP BY l.variant_id, l.warehouse_id
+    SELECT variant_id, warehouse_id, sum(quantity) AS held FROM lines WHERE status = 'HELD' GROUP BY variant_id, warehouse_id
+), ends AS (
+    SELECT reservation_id, variant_id, warehouse_id, string_agg(format('%s %s', kind, CASE kind WHEN 'RESTOCK' THEN quantity ELSE -quantity END), ', ' ORDER BY seq) AS said
+    FROM movements WHERE reservation_id IS NOT NULL GROUP BY reservation_id, variant_id, warehouse_id
 ), sums AS (
     SELECT variant_id, max(seq) AS seq, sum(on_hand) AS on_hand, sum(held) AS held FROM levels GROUP BY variant_id
 )
@@ -176,9 +227,9 @@ FROM chain WHERE (on_hand_after, held_after) <> (on_hand_due, held_due)
 UNION ALL
 SELECT format('level of %s in %s: %s on hand and %s held at %s, but the ledger says %s and %s at %s',
               coalesce(l.variant_id, c.variant_id), coalesce(l.warehouse_id, c.warehouse_id),
-              l.on_hand, l.held, l.seq, c.on_hand_after, c.held_after, c.seq)
-FROM levels l FULL JOIN (SELECT variant_id, seq, warehouse_id, on_hand_after, held_after, seq_before, on_hand_due, held_due, newest FROM chain WHERE newest) c ON c.variant_id = l.variant_id AND c.warehouse_id = l.warehouse_id
-WHERE (l.on_hand, l.held, l.seq) IS DISTINCT FROM (c.on_hand_after, c.held_after, c.seq)
+              l.on_hand, l.held, l.seq, c.on_hand_after, c.held_after, c.left_at)
+FROM levels l FULL JOIN (SELECT variant_id, seq, left_at, warehouse_id, on_hand_after, held_after, seq_before, on_hand_due, held_due, newest FROM chain WHERE newest) c ON c.variant_id = l.variant_id AND c.warehouse_id = l.warehouse_id
+WHERE (l.on_hand, l.held, l.seq) IS DISTINCT FROM (c.on_hand_after, c.held_after, c.left_at)
 UNION ALL
 SELECT format('level of %s in %s: %s held, but reservations hold %s',
               coalesce(l.variant_id, w.variant_id), coalesce(l.warehouse_id, w.warehouse_id), coalesce(l.held, 0), coalesce(w.held, 0))
@@ -190,18 +241,25 @@ SELECT format('stock of %s: %s on hand and %s held at %s, but its levels say %s 
 FROM stock s FULL JOIN sums x ON x.variant_id = s.variant_id
 WHERE (s.on_hand, s.held, s.seq) IS DISTINCT FROM (coalesce(x.on_hand, 0), coalesce(x.held, 0), coalesce(x.seq, 0))
 UNION ALL
-SELECT format('reservation %s is %s, but of %s of %s in %s the ledger says %s', r.id, r.status, l.quantity, l.variant_id, l.warehouse_id,
-              (SELECT coalesce(string_agg(g.kind || ' ' || g.quantity, ', ' ORDER BY g.seq), 'nothing') FROM ledger g
-               WHERE g.reservation_id = l.reservation_id AND g.variant_id = l.variant_id AND g.warehouse_id = l.warehouse_id))
-FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-WHERE (SELECT coalesce(string_agg(g.kind || ' ' || abs(g.quantity), ', ' ORDER BY g.seq), '') FROM ledger g
-       WHERE g.reservation_id = l.reservation_id AND g.variant_id = l.variant_id AND g.warehouse_id = l.warehouse_id)
-   <> CASE r.status
-      WHEN 'HELD' THEN format('HOLD %s', l.quantity)
-      WHEN 'COMMITTED' THEN format('HOLD %1$s, COMMIT %1$s', l.quantity)
-      WHEN 'RESTOCKED' THEN format('HOLD %1$s, COMMIT %1$s, RESTOCK %1$s', l.quantity)
-      WHEN 'RELEASED' THEN format('HOLD %1$s, RELEASE %1$s', l.quantity)
-      ELSE format('HOLD %1$s, EXPIRE %1$s', l.quantity) END
+SELECT format('reservation %s is %s, but of %s of %s in %s the ledger says %s', l.reservation_id, l.status, l.quantity, l.variant_id, l.warehouse_id,
+              coalesce(x.said, 'nothing'))
+FROM lines l LEFT JOIN ends x ON x.reservation_id = l.reservation_id AND x.variant_id = l.variant_id AND x.warehouse_id = l.warehouse_id
+WHERE x.said IS DISTINCT FROM CASE l.status
+      WHEN 'HELD' THEN NULL
+      WHEN 'COMMITTED' THEN format('COMMIT %s', l.quantity)
+      WHEN 'RESTOCKED' THEN format('COMMIT %1$s, RESTOCK %1$s', l.quantity)
+      WHEN 'RELEASED' THEN format('RELEASE %s', l.quantity)
+      ELSE format('EXPIRE %s', l.quantity) END
+UNION ALL
+SELECT format('reservation %s is %s, but was never held', e.reservation_id, e.status)
+FROM endings e WHERE NOT EXISTS (SELECT FROM sheets s WHERE s.id = left(e.reservation_id, -2) AND right(e.reservation_id, 2) = ANY (s.tails))
+UNION ALL
+SELECT format('sheet %s of %s: some of it is held, but the sweeper will not look at it in time', l.sheet_id, l.variant_id)
+FROM lines l WHERE l.status = 'HELD' GROUP BY l.sheet_id, l.variant_id HAVING (max(l.due_at) <= min(l.expires_at)) IS NOT TRUE
+UNION ALL
+SELECT format('key %s: answered with reservation %s, which was never held', k.key, k.reservation_id)
+FROM hold_answers k WHERE k.reservation_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM sheets s WHERE s.id = left(k.reservation_id, -2) AND k.key = s.keys[array_position(s.tails, right(k.reservation_id, 2))])
 UNION ALL
 SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger says %s and %s', coalesce(a.pool_id, g.pool_id),
               a.given, coalesce(a.variant_id, g.variant_id), coalesce(a.warehouse_id, g.warehouse_id), a.returned, g.given, g.returned)
@@ -212,11 +270,10 @@ FROM allotments a FULL JOIN (
 ) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
 WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL
-SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', g.variant_id, g.seq, g.reservation_id)
-FROM ledger g
-WHERE g.reservation_id IS NOT NULL AND NOT EXISTS (
-    SELECT FROM reservation_lines l
-    WHERE l.reservation_id = g.reservation_id AND l.variant_id = g.variant_id AND l.warehouse_id = g.warehouse_id)
+SELECT format('ledger of %s: movement %s is of reservation %s, which has no such line', x.variant_id, g.seq, x.reservation_id)
+FROM ends x JOIN movements g ON g.reservation_id = x.reservation_id AND g.variant_id = x.variant_id AND g.warehouse_id = x.warehouse_id
+WHERE NOT EXISTS (
+    SELECT FROM lines l WHERE l.reservation_id = x.reservation_id AND l.variant_id = x.variant_id AND l.warehouse_id = x.warehouse_id)
 ORDER BY 1
 `
 
@@ -241,35 +298,6 @@ func (q *Queries) Audit(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
-const due = `-- name: Due :many
-SELECT id FROM reservations WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
-`
-
-type DueParams struct {
-	At   time.Time
-	Most int32
-}
-
-func (q *Queries) Due(ctx context.Context, arg DueParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, due, arg.At, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const forgetAnswers = `-- name: ForgetAnswers :execrows
 DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < $1 LIMIT $2))
 `
@@ -281,6 +309,23 @@ type ForgetAnswersParams struct {
 
 func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (int64, error) {
 	result, err := q.db.Exec(ctx, forgetAnswers, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const forgetHoldAnswers = `-- name: ForgetHoldAnswers :execrows
+DELETE FROM hold_answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM hold_answers a WHERE a.created_at < $1 LIMIT $2))
+`
+
+type ForgetHoldAnswersParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) ForgetHoldAnswers(ctx context.Context, arg ForgetHoldAnswersParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetHoldAnswers, arg.Before, arg.Most)
 	if err != nil {
 		return 0, err
 	}
@@ -533,59 +578,16 @@ func (q *Queries) MoveStock(ctx context.Context, arg MoveStockParams) error {
 	return err
 }
 
-const movements = `-- name: Movements :many
-SELECT variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, reason, idempotency_key, pool_id FROM ledger WHERE variant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
-`
-
-type MovementsParams struct {
-	VariantID string
-	AfterSeq  int64
-	First     int32
-}
-
-func (q *Queries) Movements(ctx context.Context, arg MovementsParams) ([]Ledger, error) {
-	rows, err := q.db.Query(ctx, movements, arg.VariantID, arg.AfterSeq, arg.First)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Ledger
-	for rows.Next() {
-		var i Ledger
-		if err := rows.Scan(
-			&i.VariantID,
-			&i.Seq,
-			&i.At,
-			&i.Kind,
-			&i.Quantity,
-			&i.WarehouseID,
-			&i.OnHandAfter,
-			&i.HeldAfter,
-			&i.ReservationID,
-			&i.OrderID,
-			&i.Reason,
-			&i.IdempotencyKey,
-			&i.PoolID,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const nextExpiry = `-- name: NextExpiry :one
-SELECT expires_at FROM reservations WHERE status = 'HELD' ORDER BY expires_at LIMIT 1
+SELECT due_at::timestamptz FROM sheets WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1
 `
 
+// NextExpiry is when the sweeper has something to look at, though it may have ended already.
 func (q *Queries) NextExpiry(ctx context.Context) (time.Time, error) {
 	row := q.db.QueryRow(ctx, nextExpiry)
-	var expires_at time.Time
-	err := row.Scan(&expires_at)
-	return expires_at, err
+	var due_at time.Time
+	err := row.Scan(&due_at)
+	return due_at, err
 }
 
 const openLevels = `-- name: OpenLevels :exec
@@ -611,49 +613,6 @@ INSERT INTO stock (variant_id) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT 
 func (q *Queries) OpenStock(ctx context.Context, variantIds []string) error {
 	_, err := q.db.Exec(ctx, openStock, variantIds)
 	return err
-}
-
-const reservationsByID = `-- name: ReservationsByID :many
-SELECT r.id, r.order_id, r.account_id, r.status, r.created_at, r.updated_at, r.expires_at, l.reservation_id, l.variant_id, l.warehouse_id, l.quantity FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
-WHERE r.id = ANY ($1::text[])
-ORDER BY r.id, l.variant_id, l.warehouse_id
-`
-
-type ReservationsByIDRow struct {
-	Reservation     Reservation
-	ReservationLine ReservationLine
-}
-
-func (q *Queries) ReservationsByID(ctx context.Context, ids []string) ([]ReservationsByIDRow, error) {
-	rows, err := q.db.Query(ctx, reservationsByID, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ReservationsByIDRow
-	for rows.Next() {
-		var i ReservationsByIDRow
-		if err := rows.Scan(
-			&i.Reservation.ID,
-			&i.Reservation.OrderID,
-			&i.Reservation.AccountID,
-			&i.Reservation.Status,
-			&i.Reservation.CreatedAt,
-			&i.Reservation.UpdatedAt,
-			&i.Reservation.ExpiresAt,
-			&i.ReservationLine.ReservationID,
-			&i.ReservationLine.VariantID,
-			&i.ReservationLine.WarehouseID,
-			&i.ReservationLine.Quantity,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const returnFromPool = `-- name: ReturnFromPool :exec
