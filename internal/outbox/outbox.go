@@ -49,29 +49,18 @@ func Record(ctx context.Context, tx Tx, events ...Event) error {
 	}
 	ids, subjects, payloads := make([]string, len(events)), make([]string, len(events)), make([]string, len(events))
 	for i, e := range events {
-		if !tellable(e.Subject) {
-			return fmt.Errorf("record event: %q is not a subject of the form souk.event.…", e.Subject)
-		}
-		payload, err := json.Marshal(e.Payload)
+		row, err := NewRow(ctx, e)
 		if err != nil {
-			return fmt.Errorf("record %s: %w", e.Subject, err)
+			return err
 		}
-		if len(payload) > largestPayload {
-			return fmt.Errorf("record %s: %d bytes are more than the %d an event may have", e.Subject, len(payload), largestPayload)
-		}
-		if e.ID == "" {
-			e.ID = id.New(id.Event)
-		}
-		ids[i], subjects[i], payloads[i] = e.ID, e.Subject, string(payload)
+		ids[i], subjects[i], payloads[i] = row.EventID, row.Subject, string(row.Payload)
 	}
-	headers := propagation.MapCarrier{}
-	otel.GetTextMapPropagator().Inject(ctx, headers)
 	_, err := tx.Exec(ctx, `
 		INSERT INTO outbox (event_id, subject, payload, headers)
 		SELECT event_id, subject, payload::jsonb, $4
 		FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (event_id, subject, payload, nth)
 		ORDER BY nth
-		ON CONFLICT (event_id) DO NOTHING`, ids, subjects, payloads, headers)
+		ON CONFLICT (event_id) DO NOTHING`, ids, subjects, payloads, headers(ctx))
 	if err != nil {
 		return fmt.Errorf("record events: %w", err)
 	}
@@ -79,6 +68,37 @@ func Record(ctx context.Context, tx Tx, events ...Event) error {
 		told.Store(true)
 	}
 	return nil
+}
+
+// A Row is an event as the table outbox has it, for a statement that writes it beside other things. Wake after the commit.
+type Row struct {
+	EventID, Subject string
+	Payload, Headers []byte // JSON
+}
+
+// NewRow returns the row of an event that is recorded in ctx.
+func NewRow(ctx context.Context, e Event) (Row, error) {
+	if !tellable(e.Subject) {
+		return Row{}, fmt.Errorf("record event: %q is not a subject of the form souk.event.…", e.Subject)
+	}
+	payload, err := json.Marshal(e.Payload)
+	if err != nil {
+		return Row{}, fmt.Errorf("record %s: %w", e.Subject, err)
+	}
+	if len(payload) > largestPayload {
+		return Row{}, fmt.Errorf("record %s: %d bytes are more than the %d an event may have", e.Subject, len(payload), largestPayload)
+	}
+	if e.ID == "" {
+		e.ID = id.New(id.Event)
+	}
+	written, err := json.Marshal(headers(ctx))
+	return Row{e.ID, e.Subject, payload, written}, err
+}
+
+func headers(ctx context.Context) propagation.MapCarrier {
+	carrier := propagation.MapCarrier{}
+	otel.GetTextMapPropagator().Inject(ctx, carrier)
+	return carrier
 }
 
 func tellable(subject string) bool {

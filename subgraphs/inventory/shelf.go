@@ -55,6 +55,18 @@ func (s *Shelf) Changed() []Stock {
 	return slices.SortedFunc(maps.Values(moved), func(a, b Stock) int { return cmp.Compare(a.VariantID, b.VariantID) })
 }
 
+// Of returns the stock of a variant and its levels, as they are now.
+func (s *Shelf) Of(variantID string) (Stock, []Level) {
+	levels := make([]Level, len(s.levels[variantID]))
+	for i, l := range s.levels[variantID] {
+		levels[i] = *l
+	}
+	if of := s.stock[variantID]; of != nil {
+		return *of, levels
+	}
+	return Stock{VariantID: variantID}, levels
+}
+
 const mostUnits = 1_000_000_000 // of one variant, everywhere
 
 var errTooMany = invalid("no variant has more than %d units", mostUnits)

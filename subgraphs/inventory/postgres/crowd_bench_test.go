@@ -19,6 +19,7 @@ func BenchmarkCrowd(b *testing.B) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ResetTimer()
+	report := s.cpu(b)
 	var wg sync.WaitGroup
 	for range 256 {
 		wg.Go(func() {
@@ -30,8 +31,22 @@ func BenchmarkCrowd(b *testing.B) {
 		})
 	}
 	wg.Wait()
+	report(b.N)
 	if n, batches := shared(b, metrics); batches > 0 {
 		b.ReportMetric(float64(n)/float64(batches), "holds/batch")
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "holds/s")
+}
+
+// One caller who holds one variant again and again.
+func BenchmarkAlone(b *testing.B) {
+	s := open(b)
+	v := s.stocked(1_000_000, s.warehouse("BLR-1"))
+	s.inv = inventory.New(postgres.NewStore(s.pool).Gather(postgres.Meeting, nil), sellsAll{}, s.clock)
+	b.ResetTimer()
+	report := s.cpu(b)
+	for range b.N {
+		s.held(lines(1, v)...)
+	}
+	report(b.N)
 }

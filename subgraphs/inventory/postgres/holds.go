@@ -15,17 +15,26 @@ import (
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
 )
 
-// Hold tries every request, each for itself, in one transaction of two trips.
-func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, err error) {
+// Hold tries every request, each for itself, in one transaction: by a guess, or else behind a lock.
+func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) ([]inventory.HoldAnswer, error) {
+	if answers, ok, err := s.guess(ctx, requests, at); ok || err != nil {
+		return answers, err
+	}
+	return s.hold(ctx, requests, at)
+}
+
+// hold does what Hold does in two trips, between which it has the stock to itself.
+func (s *Store) hold(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, err error) {
 	var variants []string
 	for _, r := range requests {
 		for _, w := range r.Wanted {
 			variants = append(variants, w.VariantID)
 		}
 	}
-	err = s.again(ctx, func(p *pipeline.Pipeline) error {
+	var t *turn
+	err = s.again(ctx, func(p *pipeline.Pipeline) (err error) {
 		before := heldBefore{}
-		t, err := take(ctx, p, variants, at, func() { before.collect(p, requests) })
+		t, err = take(ctx, p, variants, at, func() { before.collect(p, requests) })
 		if err != nil {
 			return err
 		}
@@ -46,6 +55,9 @@ func (s *Store) Hold(ctx context.Context, requests []inventory.HoldRequest, at t
 		}
 		return errors.Join(db.New(p).AddHoldAnswers(ctx, fresh), t.save(ctx))
 	})
+	if err == nil {
+		s.learn(t)
+	}
 	return answers, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -25,14 +26,21 @@ var Migrations embed.FS
 
 // A Store is the inventory's tables.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *db.Queries
+	pool    *pgxpool.Pool
+	q       *db.Queries
+	guesses *lru.Cache[string, *guess] // by variant
 }
 
 var _ inventory.Store = (*Store)(nil)
 
 // NewStore returns the store behind a pool whose schema is migrated.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+func NewStore(pool *pgxpool.Pool) *Store {
+	remembered, err := lru.New[string, *guess](guesses)
+	if err != nil {
+		panic(err) // of a negative size alone
+	}
+	return &Store{pool, db.New(pool), remembered}
+}
 
 // StockOf finds the stock of variants.
 func (s *Store) StockOf(ctx context.Context, variantIDs []string) ([]inventory.Stock, error) {

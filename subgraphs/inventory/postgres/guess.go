@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/subgraphs/inventory"
+)
+
+// Whoever left a variant's stock last knows how it is, until somebody else moves units of it. So holds are decided on what this
+// process knows, and saved by one statement, in one trip, that changes nothing unless the variant's seq is the expected one; if it
+// is another, or a key is known already, nothing has happened and the holds are tried in the sure way, behind a lock. A guess goes
+// on from the last one before that is saved: the next statement then waits for the one before it, and not this process.
+
+// A guess is how a variant was left.
+type guess struct {
+	mu     sync.Mutex
+	known  bool
+	turn   int // counts what is known anew
+	stock  inventory.Stock
+	levels []inventory.Level
+}
+
+const guesses = 10_000 // variants that are remembered
+
+const saveGuess = `
+	WITH moved AS (
+	    UPDATE stock SET seq = $3, held = held + $4 WHERE variant_id = $1 AND seq = $2 RETURNING variant_id
+	), placed AS (
+	    UPDATE levels l SET seq = $3, held = l.held + d.held FROM moved, unnest($8::text[], $11::int[]) AS d (warehouse_id, held)
+	    WHERE l.variant_id = $1 AND l.warehouse_id = d.warehouse_id
+	), answered AS (
+	    INSERT INTO hold_answers (key, input, reservation_id, created_at)
+	    SELECT k.key, k.input, $5 || k.tail, $6 FROM moved, unnest($17::text[], $19::bytea[], $12::text[]) AS k (key, input, tail)
+	), told AS (
+	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $20, $21, $22::jsonb, $23::jsonb FROM moved
+	)
+	INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
+	                    tails, places, quantities, order_ids, account_ids, keys, expires_at)
+	SELECT $1::text, $2::bigint + 1, $3::bigint, $5::text, $6::timestamptz, $7::timestamptz, $8, $9::int[], $10::int[],
+	       $12, $13::smallint[], $14::int[], $15::text[], $16::text[], $17, $18::timestamptz[] FROM moved`
+
+// guess holds all the requests by a guess. It tells false when that cannot be done: then nothing has happened.
+func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, ok bool, err error) {
+	if len(requests) == 0 || len(requests[0].Wanted) != 1 {
+		return nil, false, nil
+	}
+	variant := requests[0].Wanted[0].VariantID
+	g, found := s.guesses.Get(variant)
+	if !found {
+		return nil, false, nil
+	}
+	answers = make([]inventory.HoldAnswer, len(requests))
+	sheet, stock, turn := g.decide(requests, answers, at)
+	if sheet == nil {
+		return nil, false, nil
+	}
+	saved, err := s.saveGuess(ctx, requests, sheet, stock, at)
+	if !saved || err != nil {
+		g.forget(turn)
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return nil, false, nil
+	}
+	return answers, saved, err
+}
+
+// decide answers the requests, and goes on from there. It returns no sheet when not all of them can be held together.
+func (g *guess) decide(requests []inventory.HoldRequest, answers []inventory.HoldAnswer, at time.Time) (*inventory.Sheet, inventory.Stock, int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.known {
+		return nil, inventory.Stock{}, 0
+	}
+	shelf := inventory.NewShelf(at, []inventory.Stock{g.stock}, g.levels)
+	for i, r := range requests {
+		if len(r.Wanted) != 1 || r.Wanted[0].VariantID != g.stock.VariantID {
+			return nil, inventory.Stock{}, 0
+		}
+		res, short, err := shelf.Hold(r)
+		if short != nil || err != nil {
+			return nil, inventory.Stock{}, 0
+		}
+		answers[i].Reply = events.HoldReply{ReservationID: res}
+	}
+	sheets := shelf.Sheets()
+	if len(sheets) != 1 || len(sheets[0].Lines) != len(requests) { // too many, or from several warehouses
+		return nil, inventory.Stock{}, 0
+	}
+	g.stock, g.levels = shelf.Of(g.stock.VariantID)
+	return sheets[0], g.stock, g.turn
+}
+
+func (g *guess) forget(turn int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.turn == turn {
+		g.known = false
+	}
+}
+
+// learn remembers how a turn that is committed has left what it moved.
+func (s *Store) learn(t *turn) {
+	for _, of := range t.shelf.Changed() {
+		g, found := s.guesses.Get(of.VariantID)
+		if !found {
+			g = &guess{}
+			s.guesses.Add(of.VariantID, g)
+		}
+		g.mu.Lock()
+		g.stock, g.levels = t.shelf.Of(of.VariantID)
+		g.known = true
+		g.turn++
+		g.mu.Unlock()
+	}
+}
+
+// saveGuess saves a sheet with everything that belongs to it, and tells false when the variant was not as expected.
+func (s *Store) saveGuess(ctx context.Context, requests []inventory.HoldRequest, sheet *inventory.Sheet, stock inventory.Stock, at time.Time) (bool, error) {
+	told, err := outbox.NewRow(ctx, outbox.Event{Subject: events.SubjectStockChanged, Payload: stock.Changed()})
+	if err != nil {
+		return false, err
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	prepared, err := conn.Conn().Prepare(ctx, "inventory_save_guess", saveGuess)
+	if err != nil {
+		return false, err
+	}
+	b := bindSheet(requests, sheet, told, at)
+	tag, err := conn.Conn().PgConn().ExecPrepared(ctx, prepared.Name, b.params(), []int16{1}, nil).Close()
+	if err == nil && tag.RowsAffected() == 1 {
+		outbox.Wake(s.pool)
+		return true, nil
+	}
+	return false, err
+}
+
+func bindSheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox.Row, at time.Time) *bound {
+	places, n := len(s.Places), len(s.Lines)
+	held := make([]int, places)
+	for i := range s.Lines {
+		held[s.Lines[i].Place] += s.Lines[i].Quantity
+	}
+	b := &bound{buf: make([]byte, 0, 1024+n*256), ends: make([]int, 0, 23)}
+	b.text(s.VariantID)                                                          // 1
+	b.int8(s.FirstSeq - 1)                                                       // 2
+	b.int8(s.LastSeq())                                                          // 3
+	b.int4(s.Held())                                                             // 4
+	b.text(s.ID)                                                                 // 5
+	b.time(at)                                                                   // 6
+	b.time(s.DueAt())                                                            // 7
+	b.texts(places, func(i int) string { return s.Places[i].WarehouseID })       // 8
+	b.int4s(places, func(i int) int { return s.Places[i].OnHand })               // 9
+	b.int4s(places, func(i int) int { return s.Places[i].Held })                 // 10
+	b.int4s(places, func(i int) int { return held[i] })                          // 11
+	b.texts(n, func(i int) string { return s.Lines[i].Tail })                    // 12
+	b.int2s(n, func(i int) int { return s.Lines[i].Place + 1 })                  // 13
+	b.int4s(n, func(i int) int { return s.Lines[i].Quantity })                   // 14
+	b.texts(n, func(i int) string { return s.Lines[i].OrderID })                 // 15
+	b.texts(n, func(i int) string { return s.Lines[i].AccountID })               // 16
+	b.texts(n, func(i int) string { return s.Lines[i].Key })                     // 17
+	b.times(n, func(i int) time.Time { return s.Lines[i].ExpiresAt })            // 18
+	b.bytes(len(requests), func(i int) []byte { return requests[i].Once.Input }) // 19
+	b.text(told.EventID)                                                         // 20
+	b.text(told.Subject)                                                         // 21
+	b.jsonb(told.Payload)                                                        // 22
+	b.jsonb(told.Headers)                                                        // 23
+	return b
+}
