@@ -139,7 +139,7 @@ func openWays(ctx context.Context, url, dir string, c reserveCommand) (ways []wa
 			return nil, closeAll, err
 		}
 		closers = append(closers, closeRedis)
-		ways = append(ways, redis)
+		ways = append(ways, redis...)
 	}
 	return ways, closeAll, nil
 }

@@ -182,50 +182,69 @@ var takeInRedis = rueidis.NewLuaScript(`
 	redis.call('DECR', KEYS[1])
 	return 1`)
 
-func openRedis(ctx context.Context, dir string) (way, func(), error) {
+// openRedis returns Redis twice: with a client that sends the calls of all callers together, as rueidis does by itself, and with one
+// trip for each call on a connection of its own, as most clients do.
+func openRedis(ctx context.Context, dir string) ([]way, func(), error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
-		return way{}, nil, errNoRedis
+		return nil, nil, errNoRedis
 	}
 	socket := filepath.Join(dir, "redis.sock")
 	cmd := exec.Command(bin, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir)
 	if err := cmd.Start(); err != nil {
-		return way{}, nil, err
+		return nil, nil, err
 	}
 	stop := func() {
 		cmd.Process.Signal(os.Interrupt)
 		cmd.Wait()
 	}
-	client, err := dialRedis(ctx, socket)
+	together, err := dialRedis(ctx, socket, func(*rueidis.ClientOption) {})
 	if err != nil {
 		stop()
-		return way{}, nil, err
+		return nil, nil, err
 	}
-	var account atomic.Int64
-	return way{"redis", "Redis, a Lua script with a set of accounts, in memory only", func(ctx context.Context, _ int) (func(context.Context) error, error) {
-			err := client.Do(ctx, client.B().Flushall().Build()).Error()
-			if err == nil {
-				err = client.Do(ctx, client.B().Set().Key("units").Value(strconv.Itoa(plentyOfUnits)).Build()).Error()
-			}
-			return func(ctx context.Context) error {
-				took, err := takeInRedis.Exec(ctx, client, []string{"units", "accounts"}, []string{strconv.FormatInt(account.Add(1), 10)}).AsInt64()
-				if err == nil && took != 1 {
-					err = errSoldOutHere
-				}
-				return err
-			}, err
-		}}, func() {
-			client.Close()
+	each, err := dialRedis(ctx, socket, func(o *rueidis.ClientOption) {
+		o.DisableAutoPipelining, o.BlockingPoolSize = true, reserveConns
+	})
+	if err != nil {
+		together.Close()
+		stop()
+		return nil, nil, err
+	}
+	return []way{
+			{"redis", "Redis, a Lua script with a set of accounts, in memory only; many calls a trip", holdInRedis(together)},
+			{"redis singly", "the same, a trip for each call", holdInRedis(each)},
+		}, func() {
+			each.Close()
+			together.Close()
 			stop()
 		}, nil
 }
 
-func dialRedis(ctx context.Context, socket string) (rueidis.Client, error) {
+func holdInRedis(client rueidis.Client) func(context.Context, int) (func(context.Context) error, error) {
+	var account atomic.Int64
+	return func(ctx context.Context, _ int) (func(context.Context) error, error) {
+		err := client.Do(ctx, client.B().Flushall().Build()).Error()
+		if err == nil {
+			err = client.Do(ctx, client.B().Set().Key("units").Value(strconv.Itoa(plentyOfUnits)).Build()).Error()
+		}
+		return func(ctx context.Context) error {
+			took, err := takeInRedis.Exec(ctx, client, []string{"units", "accounts"}, []string{strconv.FormatInt(account.Add(1), 10)}).AsInt64()
+			if err == nil && took != 1 {
+				err = errSoldOutHere
+			}
+			return err
+		}, err
+	}
+}
+
+func dialRedis(ctx context.Context, socket string, set func(*rueidis.ClientOption)) (rueidis.Client, error) {
 	option, err := rueidis.ParseURL("unix://" + socket)
 	if err != nil {
 		return nil, err
 	}
 	option.DisableCache = true
+	set(&option)
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		client, err := rueidis.NewClient(option)
 		if err == nil {

@@ -1,10 +1,11 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -102,29 +103,41 @@ func RequestHold(in events.HoldRequest) (HoldRequest, error) {
 	if len(in.Lines) < 1 || len(in.Lines) > mostHeldLines {
 		return HoldRequest{}, invalid("a hold has 1 to %d lines", mostHeldLines).At("lines")
 	}
-	sum := map[string]int{}
+	r := HoldRequest{OrderID: in.OrderID, AccountID: in.AccountID, ExpiresAt: in.ExpiresAt.UTC().Truncate(time.Microsecond)}
+	r.Wanted = make([]Wanted, 0, len(in.Lines))
 	for i, l := range in.Lines {
-		if err := id.Check(id.Variant, l.VariantID, "lines", strconv.Itoa(i), "variantId"); err != nil {
-			return HoldRequest{}, err
+		if !id.Is(id.Variant, l.VariantID) {
+			return HoldRequest{}, id.Check(id.Variant, l.VariantID, "lines", strconv.Itoa(i), "variantId")
 		}
-		if l.Quantity >= 1 && l.Quantity <= mostHeldUnits {
-			sum[l.VariantID] += l.Quantity
+		of := slices.IndexFunc(r.Wanted, func(w Wanted) bool { return w.VariantID == l.VariantID })
+		if of < 0 {
+			of = len(r.Wanted)
+			r.Wanted = append(r.Wanted, Wanted{VariantID: l.VariantID})
 		}
-		if l.Quantity < 1 || l.Quantity > mostHeldUnits || sum[l.VariantID] > mostHeldUnits {
+		if l.Quantity < 1 || l.Quantity > mostHeldUnits-r.Wanted[of].Quantity {
 			return HoldRequest{}, invalid("a hold has 1 to %d units of a variant", mostHeldUnits).At("lines", strconv.Itoa(i), "quantity")
 		}
+		r.Wanted[of].Quantity += l.Quantity
 	}
-	r := HoldRequest{OrderID: in.OrderID, AccountID: in.AccountID, ExpiresAt: in.ExpiresAt.UTC().Truncate(time.Microsecond)}
-	for _, v := range slices.Sorted(maps.Keys(sum)) {
-		r.Wanted = append(r.Wanted, Wanted{v, sum[v]})
-	}
+	slices.SortFunc(r.Wanted, func(a, b Wanted) int { return cmp.Compare(a.VariantID, b.VariantID) })
 	// Without the expiry: whoever asks again after a crash may have reckoned it anew, and wants the hold there is.
-	r.Once = once("hold", in.IdempotencyKey, r.OrderID, r.AccountID, r.Wanted)
+	r.Once = Once{Caller: "hold", Key: in.IdempotencyKey, Input: r.hash()}
 	return r, nil
 }
 
+// hash is the same for the same hold. Everything in it is checked, so nothing needs to be quoted.
+func (r *HoldRequest) hash() []byte {
+	buf := make([]byte, 0, 256)
+	buf = append(append(append(buf, r.OrderID...), ' '), r.AccountID...)
+	for _, w := range r.Wanted {
+		buf = strconv.AppendInt(append(append(append(buf, ' '), w.VariantID...), ' '), int64(w.Quantity), 10)
+	}
+	sum := sha256.Sum256(buf)
+	return sum[:]
+}
+
 // timely refuses a hold that would have ended already, or would last for days.
-func (r HoldRequest) timely(now time.Time) error {
+func (r *HoldRequest) timely(now time.Time) error {
 	if !r.ExpiresAt.After(now) || r.ExpiresAt.After(now.Add(longestHold)) {
 		return invalid("a hold ends within 24 hours, and not before it begins").At("expiresAt")
 	}

@@ -35,8 +35,8 @@ func shelf() *inventory.Shelf {
 		[]inventory.Level{{VariantID: "a", WarehouseID: "wh1", OnHand: 3, Held: 1}, {VariantID: "a", WarehouseID: "wh2", OnHand: 5, Held: 1}, {VariantID: "b", WarehouseID: "wh1", OnHand: 2}})
 }
 
-func want(lines ...inventory.Wanted) inventory.HoldRequest {
-	return inventory.HoldRequest{OrderID: "ord", AccountID: "acc", Wanted: lines, ExpiresAt: noon.Add(time.Minute)}
+func want(lines ...inventory.Wanted) *inventory.HoldRequest {
+	return &inventory.HoldRequest{OrderID: "ord", AccountID: "acc", Wanted: lines, ExpiresAt: noon.Add(time.Minute)}
 }
 
 func TestWhichWarehousesServe(t *testing.T) {

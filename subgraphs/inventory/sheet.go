@@ -55,8 +55,11 @@ func (s *Shelf) Sheets() []*Sheet {
 	return s.sheets
 }
 
+// Expect tells the shelf that so many holds will follow.
+func (s *Shelf) Expect(holds int) { s.expected = holds }
+
 // Hold takes units out of what can be had, for all of the request or for nothing, and returns the reservation's id.
-func (s *Shelf) Hold(r HoldRequest) (reservationID string, short []events.Shortage, err error) {
+func (s *Shelf) Hold(r *HoldRequest) (reservationID string, short []events.Shortage, err error) {
 	if err := r.timely(s.at); err != nil {
 		return "", nil, err
 	}
@@ -106,7 +109,7 @@ func (s *Shelf) sheetOf(variantID string) *Sheet {
 			return sheet
 		}
 	}
-	sheet := &Sheet{ID: s.sheetID, VariantID: variantID, FirstSeq: s.stock[variantID].Seq + 1}
+	sheet := &Sheet{ID: s.sheetID, VariantID: variantID, FirstSeq: s.stock[variantID].Seq + 1, Lines: make([]SheetLine, 0, s.expected)}
 	s.sheets = append(s.sheets, sheet)
 	return sheet
 }

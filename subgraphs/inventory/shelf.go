@@ -18,10 +18,11 @@ type Shelf struct {
 	levels map[string][]*Level // by variant
 	moved  []Movement
 
-	sheets  []*Sheet
-	closed  int    // how many of them are finished
-	sheetID string // of the others
-	holds   int    // that they have
+	sheets   []*Sheet
+	closed   int    // how many of them are finished
+	sheetID  string // of the others
+	holds    int    // that they have
+	expected int    // to make room for
 }
 
 // A place is where units of a variant can be.

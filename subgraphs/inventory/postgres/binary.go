@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -13,6 +14,8 @@ type bound struct {
 	buf  []byte
 	ends []int
 }
+
+var bounds = sync.Pool{New: func() any { return &bound{} }}
 
 // params returns the parameters, which share the buffer.
 func (b *bound) params() [][]byte {

@@ -1,11 +1,7 @@
 package postgres_test
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -32,35 +28,15 @@ func ownCPU(b *testing.B) time.Duration {
 
 // serverCPU adds up the time of all the server's processes, those of connections that are closed included.
 func (s *shop) serverCPU(b *testing.B) (sum time.Duration) {
-	var dir string
-	if err := s.pool.QueryRow(b.Context(), `SHOW data_directory`).Scan(&dir); err != nil {
-		b.Fatal(err)
-	}
-	pidFile, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	postmaster, _, _ := strings.Cut(string(pidFile), "\n")
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	const utime, stime, cutime, cstime, ppid = 11, 12, 13, 14, 1 // after the name, which may have spaces
+	const utime, stime, cutime, cstime = 11, 12, 13, 14
 	ticks := 0
-	for _, file := range stats {
-		stat, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	for i, p := range serverProcesses(b, dataDirectory(b, s.pool)) {
 		of := []int{utime, stime}
-		if strings.HasPrefix(file, fmt.Sprintf("/proc/%s/", postmaster)) {
+		if i == 0 {
 			of = append(of, cutime, cstime)
-		} else if fields[ppid] != postmaster {
-			continue
 		}
 		for _, f := range of {
-			n, err := strconv.Atoi(fields[f])
+			n, err := strconv.Atoi(p.stat[f])
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
@@ -30,7 +31,7 @@ type Crowd struct {
 	mu    sync.Mutex
 	spots map[string]*spot // by variant, of those that somebody is at
 
-	// Of recent holds, to count who ends them. A hold that is not known ends as if alone.
+	// By what ids of recent holds begin with, to count who ends them. A hold that is not known ends as if alone.
 	variantsOf *lru.Cache[string, []string]
 }
 
@@ -41,7 +42,7 @@ type spot struct {
 }
 
 type holdCall struct {
-	inventory.HoldRequest
+	*inventory.HoldRequest
 	at time.Time
 }
 
@@ -50,17 +51,18 @@ var _ inventory.Store = (*Crowd)(nil)
 // Meeting is how many callers at a variant make it hot: two or three lose less by standing in line than by gathering.
 const Meeting = 4
 
-const recentHolds = 50_000
+const recentHolds = 50_000 // made alone, or that many batches
 
 // Gather returns the store with callers sharing transactions where so many meet. Metrics may be nil.
 func (s *Store) Gather(meeting int, metrics prometheus.Registerer) *Crowd {
 	c := &Crowd{Store: s, some: meeting, spots: map[string]*spot{}}
 	c.variantsOf, _ = lru.New[string, []string](recentHolds) // fails for a negative size alone
-	cfg := batch.Config{Classify: verdict, Metrics: metrics}
-	cfg.Name = "inventory_holds"
-	c.holds = batch.New(c.holdAll, cfg)
-	cfg.Name = "inventory_ends"
-	c.ends = batch.New(c.endAll, cfg)
+	if metrics != nil {
+		metrics.Register(s.guessed) // a second store of one process goes uncounted
+	}
+	// One batch of a variant at a time: a second would overtake the first on its way to the row as often as not, and find its guess wrong.
+	c.holds = batch.New(c.holdAll, batch.Config{Name: "inventory_holds", Classify: verdict, Metrics: metrics})
+	c.ends = batch.New(c.endAll, batch.Config{Name: "inventory_ends", Classify: verdict, Metrics: metrics})
 	return c
 }
 
@@ -83,17 +85,18 @@ func (c *Crowd) Hold(ctx context.Context, requests []inventory.HoldRequest, at t
 	if len(requests) != 1 {
 		return c.Store.Hold(ctx, requests, at)
 	}
-	r := requests[0]
-	variants := make([]string, len(r.Wanted))
-	for i, w := range r.Wanted {
-		variants[i] = w.VariantID
+	r := &requests[0]
+	var one [1]string // as most holds are
+	variants := one[:0]
+	for _, w := range r.Wanted {
+		variants = append(variants, w.VariantID)
 	}
 	hot := c.enter(variants)
 	defer c.leave(variants)
 	if hot == "" {
 		answers, err := c.Store.Hold(ctx, requests, at)
 		if err == nil {
-			c.remember(variants, answers[0])
+			c.remember(requests, answers)
 		}
 		return answers, err
 	}
@@ -101,23 +104,34 @@ func (c *Crowd) Hold(ctx context.Context, requests []inventory.HoldRequest, at t
 	if err != nil {
 		return nil, err
 	}
-	c.remember(variants, answer)
 	return []inventory.HoldAnswer{answer}, nil
 }
 
-func (c *Crowd) remember(variants []string, a inventory.HoldAnswer) {
-	if a.Reply.ReservationID != "" {
-		c.variantsOf.Add(a.Reply.ReservationID, variants)
+// remember notes which variants are held by ids that begin as these do, as far as the first of each beginning tells.
+func (c *Crowd) remember(requests []inventory.HoldRequest, answers []inventory.HoldAnswer) {
+	last := ""
+	for i, a := range answers {
+		of, _ := id.Split(a.Reply.ReservationID)
+		if of == last || of == "" {
+			continue
+		}
+		last = of
+		variants := make([]string, len(requests[i].Wanted))
+		for n, w := range requests[i].Wanted {
+			variants[n] = w.VariantID
+		}
+		c.variantsOf.Add(of, variants)
 	}
 }
 
 func (c *Crowd) holdAll(ctx context.Context, _ string, calls []holdCall) ([]batch.Result[inventory.HoldAnswer], error) {
 	requests, at := make([]inventory.HoldRequest, len(calls)), calls[0].at
 	for i, call := range calls {
-		requests[i] = call.HoldRequest
+		requests[i] = *call.HoldRequest
 		at = later(at, call.at)
 	}
 	answers, err := c.Store.Hold(ctx, requests, at)
+	c.remember(requests, answers)
 	results := make([]batch.Result[inventory.HoldAnswer], len(answers))
 	for i, a := range answers {
 		results[i].Value = a
@@ -127,7 +141,8 @@ func (c *Crowd) holdAll(ctx context.Context, _ string, calls []holdCall) ([]batc
 
 // End moves a reservation from Held to another status, in a transaction it shares if its variant is hot.
 func (c *Crowd) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (inventory.Status, error) {
-	variants, _ := c.variantsOf.Get(reservationID)
+	of, _ := id.Split(reservationID)
+	variants, _ := c.variantsOf.Get(of)
 	hot := c.enter(variants)
 	defer c.leave(variants)
 	if hot == "" {

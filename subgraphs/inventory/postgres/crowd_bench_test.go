@@ -36,6 +36,17 @@ func BenchmarkCrowd(b *testing.B) {
 		b.ReportMetric(float64(n)/float64(batches), "holds/batch")
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "holds/s")
+	families, err := metrics.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "souk_inventory_guesses_total" {
+			for _, m := range f.GetMetric() {
+				b.ReportMetric(m.GetCounter().GetValue(), m.GetLabel()[0].GetValue())
+			}
+		}
+	}
 }
 
 // One caller who holds one variant again and again.

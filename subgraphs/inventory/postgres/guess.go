@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/outbox"
@@ -28,6 +29,13 @@ type guess struct {
 }
 
 const guesses = 10_000 // variants that are remembered
+
+func newGuessed() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "souk", Subsystem: "inventory", Name: "guesses_total",
+		Help: "Batches of holds decided on what this process knew of the stock, by outcome: right, wrong (and tried again behind a lock).",
+	}, []string{"outcome"})
+}
 
 const saveGuess = `
 	WITH moved AS (
@@ -64,6 +72,9 @@ func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at 
 	saved, err := s.saveGuess(ctx, requests, sheet, stock, at)
 	if !saved || err != nil {
 		g.forget(turn)
+		s.guessed.WithLabelValues("wrong").Inc()
+	} else {
+		s.guessed.WithLabelValues("right").Inc()
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
@@ -80,7 +91,9 @@ func (g *guess) decide(requests []inventory.HoldRequest, answers []inventory.Hol
 		return nil, inventory.Stock{}, 0
 	}
 	shelf := inventory.NewShelf(at, []inventory.Stock{g.stock}, g.levels)
-	for i, r := range requests {
+	shelf.Expect(len(requests))
+	for i := range requests {
+		r := &requests[i]
 		if len(r.Wanted) != 1 || r.Wanted[0].VariantID != g.stock.VariantID {
 			return nil, inventory.Stock{}, 0
 		}
@@ -137,7 +150,9 @@ func (s *Store) saveGuess(ctx context.Context, requests []inventory.HoldRequest,
 	if err != nil {
 		return false, err
 	}
-	b := bindSheet(requests, sheet, told, at)
+	b := bounds.Get().(*bound)
+	defer bounds.Put(b)
+	b.sheet(requests, sheet, told, at)
 	tag, err := conn.Conn().PgConn().ExecPrepared(ctx, prepared.Name, b.params(), []int16{1}, nil).Close()
 	if err == nil && tag.RowsAffected() == 1 {
 		outbox.Wake(s.pool)
@@ -146,13 +161,14 @@ func (s *Store) saveGuess(ctx context.Context, requests []inventory.HoldRequest,
 	return false, err
 }
 
-func bindSheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox.Row, at time.Time) *bound {
+// sheet binds the parameters of saveGuess.
+func (b *bound) sheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox.Row, at time.Time) {
 	places, n := len(s.Places), len(s.Lines)
 	held := make([]int, places)
 	for i := range s.Lines {
 		held[s.Lines[i].Place] += s.Lines[i].Quantity
 	}
-	b := &bound{buf: make([]byte, 0, 1024+n*256), ends: make([]int, 0, 23)}
+	b.buf, b.ends = b.buf[:0], b.ends[:0]
 	b.text(s.VariantID)                                                          // 1
 	b.int8(s.FirstSeq - 1)                                                       // 2
 	b.int8(s.LastSeq())                                                          // 3
@@ -176,5 +192,4 @@ func bindSheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox
 	b.text(told.Subject)                                                         // 21
 	b.jsonb(told.Payload)                                                        // 22
 	b.jsonb(told.Headers)                                                        // 23
-	return b
 }

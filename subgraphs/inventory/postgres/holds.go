@@ -46,7 +46,7 @@ func (s *Store) hold(ctx context.Context, requests []inventory.HoldRequest, at t
 				continue
 			}
 			a := &answers[i]
-			if a.Reply.ReservationID, a.Reply.Short, a.Err = t.shelf.Hold(r); a.Err != nil {
+			if a.Reply.ReservationID, a.Reply.Short, a.Err = t.shelf.Hold(&r); a.Err != nil {
 				continue
 			}
 			before[r.Once.Key] = heldAnswer{r.Once.Input, a.Reply}

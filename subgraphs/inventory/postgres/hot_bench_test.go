@@ -14,6 +14,7 @@ func BenchmarkHoldTogether(b *testing.B) {
 	for _, n := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			v := s.stocked(1_000_000, w)
+			report := s.cpu(b)
 			for b.Loop() {
 				requests := make([]inventory.HoldRequest, n)
 				for i := range requests {
@@ -27,6 +28,7 @@ func BenchmarkHoldTogether(b *testing.B) {
 					b.Fatal(answers, err)
 				}
 			}
+			report(n * b.N)
 			b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "holds/s")
 		})
 	}

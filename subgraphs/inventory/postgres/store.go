@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/id"
@@ -29,6 +30,7 @@ type Store struct {
 	pool    *pgxpool.Pool
 	q       *db.Queries
 	guesses *lru.Cache[string, *guess] // by variant
+	guessed *prometheus.CounterVec     // by outcome
 }
 
 var _ inventory.Store = (*Store)(nil)
@@ -39,7 +41,7 @@ func NewStore(pool *pgxpool.Pool) *Store {
 	if err != nil {
 		panic(err) // of a negative size alone
 	}
-	return &Store{pool, db.New(pool), remembered}
+	return &Store{pool, db.New(pool), remembered, newGuessed()}
 }
 
 // StockOf finds the stock of variants.
