@@ -90,13 +90,17 @@ var ConfirmBooking = call.New[BookingOfOrder, BookingReply]("souk.call.flashsale
 // it is paid for.
 var ReleaseBooking = call.New[BookingOfOrder, BookingReply]("souk.call.flashsale.release")
 
+// CancelBooking takes a unit back that an order was sold, for the order was cancelled. Doing it again changes nothing; of what was
+// released or expired there is nothing to take back. HOLD_HELD (Conflict) while the unit is not sold yet.
+var CancelBooking = call.New[BookingOfOrder, BookingReply]("souk.call.flashsale.cancel")
+
 // BookingOfOrder names a booking and the order it is the hold of.
 type BookingOfOrder struct {
 	BookingID string `json:"bookingId"`
 	OrderID   string `json:"orderId"`
 }
 
-// BookingReply tells where the booking stands: HELD, BOOKED, RELEASED, EXPIRED.
+// BookingReply tells where the booking stands: HELD, BOOKED, CANCELLED, RELEASED, EXPIRED.
 type BookingReply struct {
 	Status string `json:"status"`
 }

@@ -87,12 +87,16 @@ var CommitStock = call.New[ReservationRequest, ReservationReply]("souk.call.inve
 // HOLD_COMMITTED (Conflict) when the units are sold.
 var ReleaseStock = call.New[ReservationRequest, ReservationReply]("souk.call.inventory.release")
 
+// Restock puts the units of a sale back where they came from: its order was cancelled. Doing it again changes nothing; of what was
+// released or expired there is nothing to put back. HOLD_HELD (Conflict) while the units are not sold yet.
+var Restock = call.New[ReservationRequest, ReservationReply]("souk.call.inventory.restock")
+
 // ReservationRequest names a hold.
 type ReservationRequest struct {
 	ReservationID string `json:"reservationId"`
 }
 
-// ReservationReply tells where the hold stands: HELD, COMMITTED, RELEASED, EXPIRED.
+// ReservationReply tells where the hold stands: HELD, COMMITTED, RESTOCKED, RELEASED, EXPIRED.
 type ReservationReply struct {
 	Status string `json:"status"`
 }

@@ -21,6 +21,19 @@ type ShipmentLine struct {
 	Quantity    int    `json:"quantity"`
 }
 
+// StopParcels makes sure that no parcel of an order is made up any more, unless one was: of the two the first decides, for good.
+var StopParcels = call.New[StopParcelsRequest, StopParcelsReply]("souk.call.logistics.stop")
+
+// StopParcelsRequest names an order that is to be cancelled.
+type StopParcelsRequest struct {
+	OrderID string `json:"orderId"`
+}
+
+// StopParcelsReply tells whether no parcel was made up, and none will be.
+type StopParcelsReply struct {
+	Stopped bool `json:"stopped"`
+}
+
 // Serviceable tells whether any courier goes to a postal code.
 var Serviceable = call.New[ServiceableRequest, ServiceableReply]("souk.call.logistics.serviceable")
 

@@ -18,17 +18,18 @@ func OrderBecame(status string) string {
 // OrderChanged is an order as it is at a version. It is told when the order is created and after every change.
 type OrderChanged struct {
 	At
-	OrderID     string      `json:"orderId"`
-	Version     int         `json:"version"`
-	Number      string      `json:"number"`
-	Status      string      `json:"status"` // CREATED, PLACED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED
-	AccountID   string      `json:"accountId"`
-	CartID      string      `json:"cartId"` // "" when a booking was bought
-	CartVersion int         `json:"cartVersion"`
-	BookingID   string      `json:"bookingId,omitempty"`
-	Lines       []OrderLine `json:"lines"`
-	Total       money.Money `json:"total"`
-	Address     Address     `json:"address"`
+	OrderID      string      `json:"orderId"`
+	Version      int         `json:"version"`
+	Number       string      `json:"number"`
+	Status       string      `json:"status"`                 // CREATED, PLACED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, CANCELLED
+	CancelReason string      `json:"cancelReason,omitempty"` // as the graph's CancelReason, of a cancelled order
+	AccountID    string      `json:"accountId"`
+	CartID       string      `json:"cartId"` // "" when a booking was bought
+	CartVersion  int         `json:"cartVersion"`
+	BookingID    string      `json:"bookingId,omitempty"`
+	Lines        []OrderLine `json:"lines"`
+	Total        money.Money `json:"total"`
+	Address      Address     `json:"address"`
 }
 
 // OrderLine is one kind of goods in an order.

@@ -57,17 +57,22 @@ func (f fact) disagreements() (all []string) {
 		all = append(all, fmt.Sprintf("order %s is %s, but ", f.order.ID, f.order.Status)+fmt.Sprintf(format, args...))
 	}
 	sold := f.order.Status != orders.Cancelled
+	undone := !sold && f.order.PlacedAt != nil // what was sold came back, another way than what was only held
 	switch hold := f.order.Saga.Hold; {
 	case hold.BookingID != "" && f.booking == nil:
 		say("there is no booking %s", hold.BookingID)
 	case hold.BookingID != "" && sold != (f.booking.Status == flashsale.Booked && f.booking.OrderID == f.order.ID):
 		say("its booking is %s for order %q", f.booking.Status, f.booking.OrderID)
+	case hold.BookingID != "" && undone != (f.booking.Status == flashsale.Undone && f.booking.OrderID == f.order.ID):
+		say("its booking is %s for order %q, and it was placed at %v", f.booking.Status, f.booking.OrderID, f.order.PlacedAt)
 	case hold.BookingID != "": // a booking is of one unit, and its own books say so
 	case f.hold == nil:
 		say("there is no reservation %s", hold.ReservationID)
 	case sold != (f.hold.Status == inventory.Committed):
 		say("its units are %s", f.hold.Status)
-	case sold && !maps.Equal(f.ordered(), f.committed()):
+	case undone != (f.hold.Status == inventory.Restocked):
+		say("its units are %s, and it was placed at %v", f.hold.Status, f.order.PlacedAt)
+	case (sold || undone) && !maps.Equal(f.ordered(), f.committed()):
 		say("other units were sold than it has: %v instead of %v", f.committed(), f.ordered())
 	}
 	var captured int64

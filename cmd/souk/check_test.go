@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/souk-shop/souk/internal/money"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
@@ -34,6 +35,19 @@ func TestDisagreements(t *testing.T) {
 		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Booked, OrderID: "ord_1"}
 		return f
 	}
+	at := time.Now()
+	undone := func() fact { // cancelled after it was placed
+		f := placed()
+		f.order.Status, f.order.PlacedAt, f.hold.Status = orders.Cancelled, &at, inventory.Restocked
+		f.payments = []payments.Payment{{ID: "pay_1", Status: payments.Refunded, Captured: usd(3980), Refunded: usd(3980)}}
+		return f
+	}
+	unbooked := func() fact {
+		f := undone()
+		f.order.Saga.Hold = orders.Hold{BookingID: "fsb_1"}
+		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Undone, OrderID: "ord_1"}
+		return f
+	}
 	for name, c := range map[string]struct {
 		fact  fact
 		spoil func(*fact)
@@ -49,6 +63,16 @@ func TestDisagreements(t *testing.T) {
 		"a unit released":            {booked(), func(f *fact) { f.booking.Status = flashsale.Released }, "its booking is RELEASED"},
 		"another's booking":          {booked(), func(f *fact) { f.booking.OrderID = "ord_2" }, `its booking is BOOKED for order "ord_2"`},
 		"cancelled, unit booked":     {booked(), func(f *fact) { f.order.Status, f.payments = orders.Cancelled, nil }, "its booking is BOOKED"},
+		"undone":                     {undone(), func(*fact) {}, ""},
+		"undone, only released":      {undone(), func(f *fact) { f.hold.Status = inventory.Released }, "its units are RELEASED, and it was placed"},
+		"undone, fewer came back":    {undone(), func(f *fact) { f.hold.Lines = f.hold.Lines[:1] }, "other units were sold"},
+		"undone, money kept":         {undone(), func(f *fact) { f.payments[0].Refunded = usd(3979) }, "keeps 1"},
+		"never placed, restocked":    {cancelled(), func(f *fact) { f.hold.Status = inventory.Restocked }, "its units are RESTOCKED"},
+		"placed, restocked":          {placed(), func(f *fact) { f.hold.Status = inventory.Restocked }, "its units are RESTOCKED"},
+		"unbooked":                   {unbooked(), func(*fact) {}, ""},
+		"unbooked, still booked":     {unbooked(), func(f *fact) { f.booking.Status = flashsale.Booked }, "its booking is BOOKED"},
+		"unbooked, only released":    {unbooked(), func(f *fact) { f.booking.Status = flashsale.Released }, "its booking is RELEASED"},
+		"unbooked for another":       {unbooked(), func(f *fact) { f.booking.OrderID = "ord_2" }, `for order "ord_2"`},
 		"no hold":                    {placed(), func(f *fact) { f.hold = nil }, "there is no reservation"},
 		"units went back":            {placed(), func(f *fact) { f.hold.Status = inventory.Expired }, "its units are EXPIRED"},
 		"fewer units":                {placed(), func(f *fact) { f.hold.Lines = f.hold.Lines[:1] }, "other units were sold"},

@@ -130,12 +130,14 @@ func (s *seeding) receive(ctx context.Context, email string, with account, p pur
 	}
 }
 
-// wanted says what somebody buys. The customer has something to review, and something that staff can still send off.
+// wanted says what somebody buys. The customer has something to review, something that staff can still send off, and
+// something to cancel.
 func (s *seeding) wanted(email string) []purchase {
 	if email == customer {
 		return []purchase{
 			{skus: []string{"LAMP-LANTERN-SMALL", "BOOK-BAZAAR-PAPERBACK", "TEA-MINT"}, arrives: true},
 			{skus: []string{"PHONE-GALAXY-A-BLUEBLACK"}},
+			{skus: []string{"TEA-ASSAM-125G"}},
 		}
 	}
 	var skus []string

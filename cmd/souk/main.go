@@ -34,6 +34,7 @@ type commands struct {
 	Import  importCommand  `cmd:"" help:"Bring goods into a shop through its public graph."`
 	Bench   benchCommands  `cmd:"" help:"Measure the shop and its stores, and print a table."`
 	Check   checkCommand   `cmd:"" help:"Check that stock, orders and money agree; exit with 1 when they do not."`
+	Export  exportCommands `cmd:"" help:"Take things out of the shop, as lines of JSON."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`
 	Version versionCommand `cmd:"" help:"Print which build this is."`
 }

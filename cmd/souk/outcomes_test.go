@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Checkouts that nobody pays end by themselves: in this shop they wait three seconds instead of a quarter of an hour.
@@ -166,28 +167,51 @@ func mixedBuyers(t *testing.T, s *testShop) {
 	t.Logf("%v, %d sold", kinds, sold)
 }
 
-// kept is what the provider has of a payment for the shop, in cents.
-func (s *testShop) kept(payment string) int {
+// A providersPayment is a payment in the provider's own books.
+type providersPayment struct {
+	Key, Reference                 string
+	Authorized, Captured, Refunded int
+	Voided                         bool
+}
+
+func (s *testShop) providers(payment string) providersPayment {
 	s.t.Helper()
-	var books struct {
-		Payments []struct {
-			Key                            string
-			Authorized, Captured, Refunded int
-			Voided                         bool
-		}
-	}
+	var books struct{ Payments []providersPayment }
 	if err := json.Unmarshal(s.provider(http.MethodGet, ""), &books); err != nil {
 		s.t.Fatal(err)
 	}
 	for _, p := range books.Payments {
-		if p.Key == payment && p.Captured == 0 && !p.Voided {
-			return p.Authorized
-		}
 		if p.Key == payment {
-			return p.Captured - p.Refunded
+			return p
 		}
 	}
-	return 0
+	return providersPayment{}
+}
+
+// reference is the provider's own id of a payment.
+func (s *testShop) reference(payment string) string {
+	s.t.Helper()
+	return s.providers(payment).Reference
+}
+
+// kept is what the provider has of a payment for the shop, in cents.
+func (s *testShop) kept(payment string) int {
+	s.t.Helper()
+	p := s.providers(payment)
+	if p.Captured == 0 && !p.Voided {
+		return p.Authorized
+	}
+	return p.Captured - p.Refunded
+}
+
+// untilNothingKept waits until the provider has nothing of a payment for the shop.
+func (s *testShop) untilNothingKept(payment string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.kept(payment) != 0; time.Sleep(25 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the provider keeps %d of %s", s.kept(payment), payment)
+		}
+	}
 }
 
 // What was sold, stocked and bought is there after a stop and a start on the same folder, and an order that waited meanwhile ends.

@@ -29,6 +29,7 @@ var (
 	ErrBooked          = fault.New(fault.Conflict, "BOOKED", "the booking is paid for").At("input", "bookingId")
 	ErrOrdered         = fault.New(fault.Conflict, "ALREADY_ORDERED", "another order pays for this booking")
 	ErrHoldExpired     = fault.New(fault.Conflict, "HOLD_EXPIRED", "the booking has ended; its unit is no longer kept")
+	ErrHoldHeld        = fault.New(fault.Conflict, "HOLD_HELD", "the unit is not sold yet")
 	ErrHoldCommitted   = fault.New(fault.Conflict, "HOLD_COMMITTED", "the unit is sold")
 )
 
@@ -173,7 +174,7 @@ func (fs *FlashSales) Confirm(ctx context.Context, q events.BookingOfOrder) (eve
 		}
 		return s.End(b, Booked)
 	})
-	if err == nil && b.Status != Booked {
+	if err == nil && b.Status != Booked && b.Status != Undone { // a late repetition of what has been undone since changes nothing
 		err = ErrHoldExpired
 	}
 	return events.BookingReply{Status: string(b.Status)}, err
@@ -187,9 +188,23 @@ func (fs *FlashSales) GiveBack(ctx context.Context, q events.BookingOfOrder) (ev
 		}
 		return s.End(b, Released)
 	})
-	if err == nil && b.Status == Booked {
+	if err == nil && (b.Status == Booked || b.Status == Undone) {
 		err = ErrHoldCommitted
 	}
+	return events.BookingReply{Status: string(b.Status)}, err
+}
+
+// Undo answers the orders: the order that a unit was sold to was cancelled.
+func (fs *FlashSales) Undo(ctx context.Context, q events.BookingOfOrder) (events.BookingReply, error) {
+	b, err := fs.with(ctx, q.BookingID, func(s *Stand, b *Booking) error {
+		switch {
+		case b.OrderID != q.OrderID:
+			return ErrNoBooking // this order never had it
+		case b.Status == Held:
+			return ErrHoldHeld
+		}
+		return s.Undo(b)
+	})
 	return events.BookingReply{Status: string(b.Status)}, err
 }
 

@@ -105,13 +105,14 @@ func (s Sale) Changed() events.FlashSaleChanged {
 	return e
 }
 
-// A BookingStatus is where a booking stands. All but Held are final.
+// A BookingStatus is where a booking stands. Held ends as one of the others, and Booked may yet become Undone.
 type BookingStatus string
 
 // The statuses of a booking.
 const (
 	Held     BookingStatus = "HELD"
 	Booked   BookingStatus = "BOOKED"
+	Undone   BookingStatus = "CANCELLED" // booked, and back since its order was cancelled
 	Released BookingStatus = "RELEASED"
 	Expired  BookingStatus = "EXPIRED"
 )
@@ -152,6 +153,7 @@ const (
 	Return    Kind = "RETURN"
 	Hold      Kind = "HOLD"
 	Sell      Kind = "SELL"
+	Unsell    Kind = "CANCEL" // the order that a unit was sold to was cancelled
 	Release   Kind = "RELEASE"
 	Expire    Kind = "EXPIRE"
 	Opened    Kind = "OPENED"

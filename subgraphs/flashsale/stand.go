@@ -89,10 +89,12 @@ func (s *Stand) move(m Move) error {
 			after.Remaining, after.Held = o.Remaining-m.Quantity, o.Held+m.Quantity
 		case Sell:
 			after.Held, after.Sold = o.Held-m.Quantity, o.Sold+m.Quantity
+		case Unsell:
+			after.Sold, after.Remaining = o.Sold-m.Quantity, o.Remaining+m.Quantity
 		case Release, Expire:
 			after.Held, after.Remaining = o.Held-m.Quantity, o.Remaining+m.Quantity
 		}
-		if after.Remaining < 0 || after.Held < 0 || after.Quantity > mostUnits {
+		if after.Remaining < 0 || after.Held < 0 || after.Sold < 0 || after.Quantity > mostUnits {
 			return errShort
 		}
 		*o, m.After = after, after
@@ -245,6 +247,20 @@ func (s *Stand) End(b *Booking, to BookingStatus) error {
 		return err
 	}
 	b.Status = to
+	s.touch(b)
+	return nil
+}
+
+// Undo takes a sold unit back, for its order was cancelled: it can be booked again, or goes back into stock once the sale is over.
+// What is not sold stays as it is.
+func (s *Stand) Undo(b *Booking) error {
+	if b.Status != Booked {
+		return nil
+	}
+	if err := s.move(Move{Kind: Unsell, VariantID: b.VariantID, Quantity: 1, BookingID: b.ID}); err != nil {
+		return err
+	}
+	b.Status = Undone
 	s.touch(b)
 	return nil
 }

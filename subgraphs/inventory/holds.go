@@ -15,13 +15,14 @@ import (
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
-// A Status is where a reservation stands. All but Held are final.
+// A Status is where a reservation stands.
 type Status string
 
-// The statuses of a reservation.
+// The statuses of a reservation. Held ends as one of the others, and Committed may yet become Restocked.
 const (
 	Held      Status = "HELD"
 	Committed Status = "COMMITTED"
+	Restocked Status = "RESTOCKED" // sold, and back since its order was cancelled
 	Released  Status = "RELEASED"
 	Expired   Status = "EXPIRED"
 )
@@ -83,6 +84,7 @@ const (
 var (
 	ErrNoReservation = fault.New(fault.NotFound, "NOT_FOUND", "there is no such reservation").At("reservationId")
 	ErrHoldExpired   = fault.New(fault.Conflict, "HOLD_EXPIRED", "the hold has ended; its units are no longer kept")
+	ErrHoldHeld      = fault.New(fault.Conflict, "HOLD_HELD", "the units are not sold yet")
 	ErrHoldCommitted = fault.New(fault.Conflict, "HOLD_COMMITTED", "the units are sold")
 )
 
@@ -146,7 +148,7 @@ func (inv *Inventory) Hold(ctx context.Context, in events.HoldRequest) (events.H
 // Commit turns a hold into a sale.
 func (inv *Inventory) Commit(ctx context.Context, in events.ReservationRequest) (events.ReservationReply, error) {
 	status, err := inv.end(ctx, in, Committed)
-	if err == nil && status != Committed {
+	if err == nil && status != Committed && status != Restocked { // a late repetition of a commit that has been undone since changes nothing
 		err = ErrHoldExpired
 	}
 	return events.ReservationReply{Status: string(status)}, err
@@ -155,8 +157,20 @@ func (inv *Inventory) Commit(ctx context.Context, in events.ReservationRequest) 
 // Release gives held units back before their time is up.
 func (inv *Inventory) Release(ctx context.Context, in events.ReservationRequest) (events.ReservationReply, error) {
 	status, err := inv.end(ctx, in, Released)
-	if err == nil && status == Committed {
+	if err == nil && (status == Committed || status == Restocked) {
 		err = ErrHoldCommitted
+	}
+	return events.ReservationReply{Status: string(status)}, err
+}
+
+// Restock puts the units of a sale back where they came from.
+func (inv *Inventory) Restock(ctx context.Context, in events.ReservationRequest) (events.ReservationReply, error) {
+	if err := id.Check(id.Reservation, in.ReservationID, "reservationId"); err != nil {
+		return events.ReservationReply{}, err
+	}
+	status, err := inv.store.Restock(ctx, in.ReservationID, inv.clock.Now())
+	if err == nil && status == Held {
+		err = ErrHoldHeld
 	}
 	return events.ReservationReply{Status: string(status)}, err
 }

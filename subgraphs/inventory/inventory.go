@@ -75,7 +75,8 @@ func (l Level) Available() int { return l.OnHand - l.Held }
 // A Kind is what can happen to units.
 type Kind string
 
-// The kinds of movement. Adjust, Set, Allot and Return change what is on hand; Hold, Release and Expire what is held; Commit both.
+// The kinds of movement. Adjust, Set, Allot and Return change what is on hand; Hold, Release and Expire what is held; Commit both;
+// Restock, which undoes a Commit whose order was cancelled, what is on hand.
 const (
 	Adjust  Kind = "ADJUST"
 	Set     Kind = "SET"
@@ -83,6 +84,7 @@ const (
 	Release Kind = "RELEASE"
 	Expire  Kind = "EXPIRE"
 	Commit  Kind = "COMMIT"
+	Restock Kind = "RESTOCK"
 	Allot   Kind = "ALLOT"
 	Return  Kind = "RETURN"
 )
@@ -107,7 +109,7 @@ type Movement struct {
 // Effect returns what the movement did to the numbers on hand and held.
 func (m Movement) Effect() (onHand, held int) {
 	switch m.Kind {
-	case Adjust, Set, Allot, Return:
+	case Adjust, Set, Restock, Allot, Return:
 		return m.Quantity, 0
 	case Commit:
 		return m.Quantity, m.Quantity
@@ -157,6 +159,8 @@ type Store interface {
 	// End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
 	// Only a hold whose time is not up can be committed. ErrNoReservation when there is none.
 	End(ctx context.Context, reservationID string, to Status, at time.Time) (Status, error)
+	// Restock moves a reservation from Committed to Restocked, if it is committed still, and returns the status it has now.
+	Restock(ctx context.Context, reservationID string, at time.Time) (Status, error)
 	// Expire ends up to most holds whose time is up, passing over those that others are at, and returns how many.
 	Expire(ctx context.Context, at time.Time, most int) (int, error)
 	// Due lists up to most holds whose time is up, those that others are at included.

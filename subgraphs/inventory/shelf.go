@@ -170,13 +170,16 @@ func (s *Shelf) Hold(r HoldRequest) (*Reservation, []events.Shortage, error) {
 	return res, nil, err
 }
 
-// End does with the units of a hold what its new status means.
+// End does with the units of a hold, or of a sale that is undone, what its new status means.
 func (s *Shelf) End(r Reservation) error {
-	kind := map[Status]Kind{Committed: Commit, Released: Release, Expired: Expire}[r.Status]
+	kind, sign := map[Status]Kind{Committed: Commit, Restocked: Restock, Released: Release, Expired: Expire}[r.Status], -1
+	if r.Status == Restocked {
+		sign = 1
+	}
 	return s.all(func() error {
 		for _, l := range r.Lines {
 			err := s.move(Movement{
-				Kind: kind, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: -l.Quantity,
+				Kind: kind, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: sign * l.Quantity,
 				ReservationID: r.ID, OrderID: r.OrderID,
 			})
 			if err != nil {

@@ -145,7 +145,10 @@ type Reader interface {
 type Store interface {
 	Reader
 	// Ship saves a parcel under its sender's key, unless the key names one already: then that one is returned. ErrShipped when a line has fewer left.
+	// ErrState when the order was stopped.
 	Ship(ctx context.Context, key Key, s Shipment) (Shipment, error)
+	// Stop decides that no parcel of an order is ever made up, unless one was; it tells which of the two stands.
+	Stop(ctx context.Context, orderID string) (stopped bool, err error)
 	// UnderWay finds the parcels that have not come to an end, at most a thousand, the oldest of the last ninety days first.
 	UnderWay(ctx context.Context) ([]Shipment, error)
 	// Track notes the courier's id for a parcel.

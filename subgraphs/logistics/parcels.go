@@ -116,6 +116,14 @@ func (l *Logistics) Ship(ctx context.Context, who viewer.Viewer, d Dispatch) (Sh
 	return l.book(ctx, s)
 }
 
+// Stop answers the orders: no parcel of an order that is cancelled is made up any more, unless one was before.
+func (l *Logistics) Stop(ctx context.Context, orderID string) (stopped bool, err error) {
+	if err := id.Check(id.Order, orderID, "orderId"); err != nil {
+		return false, err
+	}
+	return l.store.Stop(ctx, orderID)
+}
+
 // book announces a saved parcel to its courier, should that not have been done. Sending the mutation again makes up for a silent courier.
 func (l *Logistics) book(ctx context.Context, s Shipment) (Shipment, error) {
 	if s.TrackingNumber != "" {

@@ -273,7 +273,7 @@ func (c *Checkout) outcome(ctx context.Context, orderID string) (Outcome, error)
 	if o.ID == "" {
 		return Outcome{}, err
 	}
-	if o.Status == Cancelled && *o.CancelReason == OutOfStock {
+	if o.Status == Cancelled && *o.CancelReason == OutOfStock && o.PlacedAt == nil {
 		return Outcome{Problems: []events.CartProblem{{Code: "OUT_OF_STOCK", Message: "The stock was gone before it could be committed."}}}, nil
 	}
 	return Outcome{Order: &o}, nil

@@ -67,6 +67,16 @@ func (h Hold) release(ctx context.Context, c *Checkout, orderID string) (err err
 	return err
 }
 
+// unsell takes back what the hold of an order was sold for: the order was cancelled after it was placed.
+func (h Hold) unsell(ctx context.Context, c *Checkout, orderID string) (err error) {
+	if h.BookingID != "" {
+		_, err = events.CancelBooking.Do(ctx, c.bus, events.BookingOfOrder{BookingID: h.BookingID, OrderID: orderID})
+	} else {
+		_, err = events.Restock.Do(ctx, c.bus, events.ReservationRequest{ReservationID: h.ReservationID})
+	}
+	return err
+}
+
 // wanted reads what is to be bought, at the prices of now.
 func (c *Checkout) wanted(ctx context.Context, accountID string, in Input) (events.CartSnapshot, error) {
 	if in.BookingID == "" {

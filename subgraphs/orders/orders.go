@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/souk-shop/souk/events"
@@ -36,6 +37,9 @@ const (
 	PaymentFailed  CancelReason = "PAYMENT_FAILED"
 	PaymentTimeout CancelReason = "PAYMENT_TIMEOUT"
 	OutOfStock     CancelReason = "OUT_OF_STOCK"
+	ByCustomer     CancelReason = "CUSTOMER"
+	BySeller       CancelReason = "SELLER"
+	ForFraud       CancelReason = "FRAUD"
 )
 
 // An Order is a purchase, from the hold of its stock to its end.
@@ -71,9 +75,10 @@ type Saga struct {
 	PaymentStatus   string // as payments tells it, "" before it was asked
 	RedirectURL     string
 	DeclineCode     string
-	Committing      bool // the stock is being committed: too late to time out
-	StockSettled    bool // committed for good, or given back
-	PaymentSettled  bool // captured, or nothing is kept
+	Committing      bool         // the stock is being committed: too late to time out
+	Cancelling      CancelReason // why the order is to be cancelled, "" when it is not: logistics is yet to agree
+	StockSettled    bool         // sold to this order, or given back
+	PaymentSettled  bool         // captured, or nothing is kept
 }
 
 // Key returns the order's id.
@@ -98,10 +103,44 @@ func (o Order) Final() bool {
 	return (o.Status == Delivered || o.Status == Cancelled && o.Saga.StockSettled) && o.Saga.PaymentSettled
 }
 
-// VisibleTo tells whether somebody may see the order: who bought it, whose goods are in it, and staff.
-func (o Order) VisibleTo(who viewer.Viewer) bool {
-	return who.Is(o.AccountID) || who.Staff() ||
-		slices.ContainsFunc(o.Lines, func(l Line) bool { return who.Sells(l.SellerID) })
+// For returns what somebody may see of the order: who bought it, and staff, all of it; a seller their own lines and what these cost;
+// anybody else nothing.
+func (o Order) For(who viewer.Viewer) *Order {
+	if o.wholeFor(who) {
+		return &o
+	}
+	of := o.Lines
+	o.Lines, o.Total.Amount = nil, 0
+	for _, l := range of {
+		if who.Sells(l.SellerID) {
+			o.Lines, o.Total.Amount = append(o.Lines, l), o.Total.Amount+l.Cost().Amount
+		}
+	}
+	if o.Lines == nil {
+		return nil
+	}
+	return &o
+}
+
+func (o Order) wholeFor(who viewer.Viewer) bool { return who.Is(o.AccountID) || who.Staff() }
+
+// Visible returns what somebody may see of orders; those of which they may see nothing are left out.
+func Visible(who viewer.Viewer, found []Order) []Order {
+	var seen []Order
+	for _, o := range found {
+		if is := o.For(who); is != nil {
+			seen = append(seen, *is)
+		}
+	}
+	return seen
+}
+
+// StepsFor returns those of the order's steps that somebody may see: what was paid for the whole is not a seller's business.
+func (o Order) StepsFor(who viewer.Viewer, steps []Event) []Event {
+	if o.wholeFor(who) {
+		return steps
+	}
+	return slices.DeleteFunc(slices.Clone(steps), func(e Event) bool { return strings.HasPrefix(e.Kind, "PAYMENT_") })
 }
 
 // A Line is one kind of goods in an order, at the price of the moment.
@@ -187,6 +226,8 @@ type Store interface {
 	// Change locks the order, runs the rule, and saves what it changed with its steps, its events and its next job in
 	// one transaction. A rule that changes nothing writes nothing.
 	Change(ctx context.Context, id string, rule func(*Order) error) (Order, error)
+	// ChangeOnce is Change under a key, kept with what the rule changed; ErrConflict when the key came with other input before.
+	ChangeOnce(ctx context.Context, id string, key CancelKey, rule func(*Order) error) (Order, error)
 }
 
 // ErrNotFound says that there is no such order, or that it is not for the caller to see.
@@ -201,16 +242,16 @@ type Orders struct {
 // New returns the shop's orders, kept in a store.
 func New(s Store) *Orders { return &Orders{s, s} }
 
-// Order finds an order for somebody; nil when there is none, or it is not for them to see.
+// Order finds what somebody may see of an order; nil when there is none, or nothing of it is for them to see.
 func (os *Orders) Order(ctx context.Context, who viewer.Viewer, orderID string) (*Order, error) {
 	if err := id.Check(id.Order, orderID, "id"); err != nil {
 		return nil, err
 	}
 	found, err := os.OrdersByID(ctx, []string{orderID})
-	if err != nil || len(found) == 0 || !found[0].VisibleTo(who) {
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	return &found[0], nil
+	return found[0].For(who), nil
 }
 
 // List returns a page of an account's orders; nil when they are not for the viewer to see.

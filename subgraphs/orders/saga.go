@@ -68,6 +68,8 @@ func (c *Checkout) take(ctx context.Context, step Step, o Order) (Order, error) 
 				o.cancel(c.clock.Now(), PaymentTimeout)
 			}
 		})
+	case Recall:
+		return c.recall(ctx, o)
 	case Release:
 		return c.release(ctx, o)
 	case Abandon:
@@ -119,8 +121,8 @@ func (c *Checkout) capture(ctx context.Context, o Order) (Order, error) {
 	if e, refused := fault.ForUser(err); refused {
 		// The order stands; that its money could not be taken is for staff to see.
 		return c.note(ctx, o, func(o *Order) {
-			if !o.Saga.PaymentSettled {
-				o.Saga.PaymentSettled = true
+			if !o.Saga.PaymentSettled && o.Status != Cancelled {
+				o.captured()
 				o.step(c.clock.Now(), "PAYMENT_NOT_CAPTURED", "The money could not be taken: %s.", e.Message)
 			}
 		})
@@ -130,12 +132,16 @@ func (c *Checkout) capture(ctx context.Context, o Order) (Order, error) {
 	}
 	return c.note(ctx, o, func(o *Order) {
 		o.learn(c.clock.Now(), p)
-		o.Saga.PaymentSettled = true
+		o.captured()
 	})
 }
 
 func (c *Checkout) release(ctx context.Context, o Order) (Order, error) {
-	err := o.Saga.Hold.release(ctx, c, o.ID)
+	giveBack := o.Saga.Hold.release
+	if o.PlacedAt != nil {
+		giveBack = o.Saga.Hold.unsell
+	}
+	err := giveBack(ctx, c, o.ID)
 	if err != nil && !errors.Is(err, errNoHold) {
 		return Order{}, err
 	}

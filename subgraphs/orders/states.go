@@ -29,9 +29,10 @@ const (
 	Authorize Step = "AUTHORIZE" // ask for the promise of the money
 	Commit    Step = "COMMIT"    // turn the hold into a sale
 	Capture   Step = "CAPTURE"   // take the money
+	Recall    Step = "RECALL"    // have no more parcels made up, for it is to be cancelled
 	Fail      Step = "FAIL"      // cancel: the payment was declined
 	TimeOut   Step = "TIME_OUT"  // cancel: the payment was not secured in time
-	Release   Step = "RELEASE"   // give the stock back
+	Release   Step = "RELEASE"   // give the stock back, held or sold
 	Abandon   Step = "ABANDON"   // make sure that no money is kept
 	Wait      Step = "WAIT"      // for the provider, the buyer, or the deadline
 	Done      Step = "DONE"
@@ -53,6 +54,8 @@ func (o Order) Next(now time.Time) Step {
 		return Commit
 	case o.Status == Created:
 		return Wait
+	case s.Cancelling != "":
+		return Recall
 	case o.Status == Cancelled && !s.StockSettled:
 		return Release
 	case o.Status == Cancelled && !s.PaymentSettled:
@@ -117,21 +120,17 @@ func (o *Order) place(now time.Time) {
 	o.look(now)
 }
 
-// cancel ends a checkout badly. What is placed is not cancelled by the saga any more.
+// cancel ends a checkout badly. What is placed is not cancelled like that any more: see askCancel.
 func (o *Order) cancel(now time.Time, why CancelReason) {
 	if o.Status != Created {
 		return
 	}
 	o.Status, o.CancelReason = Cancelled, &why
-	o.Saga.Committing = false
-	if why == OutOfStock {
+	if o.Saga.Committing && why == OutOfStock {
 		o.Saga.StockSettled = true // the hold has ended: there is nothing to give back
 	}
-	o.step(now, "CANCELLED", "%s", map[CancelReason]string{
-		PaymentFailed:  "The payment was declined.",
-		PaymentTimeout: "The payment was not secured in time.",
-		OutOfStock:     "The stock could not be committed.",
-	}[why])
+	o.Saga.Committing, o.Saga.Cancelling = false, ""
+	o.step(now, "CANCELLED", "%s", reasons[why])
 	o.look(now)
 }
 
@@ -139,6 +138,10 @@ func (o *Order) cancel(now time.Time, why CancelReason) {
 func (o *Order) released(now time.Time) {
 	if o.Status == Cancelled && !o.Saga.StockSettled {
 		o.Saga.StockSettled = true
+		if o.PlacedAt != nil {
+			o.step(now, "STOCK_RETURNED", "What was sold is back in stock.")
+			return
+		}
 		o.step(now, "STOCK_RELEASED", "The stock is back.")
 	}
 }
@@ -199,9 +202,12 @@ func (o Order) Tell() events.OrderChanged {
 	for i, l := range o.Lines {
 		lines[i] = events.OrderLine{LineID: l.ID, VariantID: l.VariantID, ProductID: l.ProductID, SellerID: l.SellerID, Title: l.Title, Quantity: l.Quantity}
 	}
-	a := o.Address
+	a, why := o.Address, CancelReason("")
+	if o.CancelReason != nil {
+		why = *o.CancelReason
+	}
 	return events.OrderChanged{
-		At: events.At{At: o.UpdatedAt}, OrderID: o.ID, Version: o.Version, Number: o.Number(), Status: string(o.Status),
+		At: events.At{At: o.UpdatedAt}, OrderID: o.ID, Version: o.Version, Number: o.Number(), Status: string(o.Status), CancelReason: string(why),
 		AccountID: o.AccountID, CartID: o.CartID, CartVersion: o.CartVersion, BookingID: o.Saga.BookingID, Lines: lines, Total: o.Total,
 		Address: events.Address{Name: a.Name, Line1: a.Line1, Line2: a.Line2, City: a.City, Region: a.Region, Pincode: a.Pincode, Country: a.Country, Phone: a.Phone},
 	}

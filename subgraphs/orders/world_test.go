@@ -43,10 +43,14 @@ type world struct {
 	booking   string            // what is bought instead of the cart, "" for the cart
 	payer     map[string]string // booking → the order that pays for it
 	lasts     time.Duration     // how long a booking is kept for its payment
+	decided   map[string]string // what logistics decided of an order: SHIP, STOP
+	abandoned map[string]bool   // orders for which no money is kept, whatever comes
 
 	calls     int
 	breakAt   int  // this call fails …
 	afterward bool // … after it was done, so that only its answer is lost
+
+	meanwhile map[string]func() // what happens, once, before or after a call: "before souk.call.…"
 }
 
 var errCut = errors.New("the line was cut")
@@ -83,6 +87,7 @@ func newWorld(t *testing.T, available int) *world {
 	w := &world{
 		t: t, pool: pgtest.New(t, postgres.Migrations), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
 		jobs: &jobs{watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"}, payer: map[string]string{}, lasts: expiry + time.Minute,
+		decided: map[string]string{}, abandoned: map[string]bool{},
 		holds: map[string]string{}, heldFor: map[string]string{}, units: map[string]int{}, payment: map[string]*events.Payment{},
 		cart: events.CartSnapshot{CartID: id.New(id.Cart), Version: 1, Total: price, Lines: []events.CartLine{{
 			LineID: id.New(id.CartLine), VariantID: id.New(id.Variant), ProductID: id.New(id.Product), SellerID: id.New(id.Seller),
@@ -108,11 +113,23 @@ func (c cut) Carry(ctx context.Context, r call.Request) ([]byte, error) {
 	if broken && !c.w.afterward {
 		return nil, errCut
 	}
+	c.w.happen("before " + r.Subject)
 	answer, err := c.line.Carry(ctx, r)
+	c.w.happen("after " + r.Subject)
 	if broken {
 		return nil, errCut
 	}
 	return answer, err
+}
+
+func (w *world) happen(when string) {
+	w.mu.Lock()
+	what := w.meanwhile[when]
+	delete(w.meanwhile, when)
+	w.mu.Unlock()
+	if what != nil {
+		what()
+	}
 }
 
 func (w *world) endpoints() call.Carrier {
@@ -157,6 +174,9 @@ func (w *world) endpoints() call.Carrier {
 		}),
 		events.CommitStock.Handle(func(_ context.Context, r events.ReservationRequest) (rep events.ReservationReply, err error) {
 			err = locked(func() error {
+				if w.holds[r.ReservationID] == "UNSOLD" {
+					return nil
+				}
 				if w.holds[r.ReservationID] == "RELEASED" {
 					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the hold has ended")
 				}
@@ -198,6 +218,9 @@ func (w *world) endpoints() call.Carrier {
 		}),
 		events.ConfirmBooking.Handle(func(_ context.Context, r events.BookingOfOrder) (rep events.BookingReply, err error) {
 			err = locked(func() error {
+				if w.holds[r.BookingID] == "UNSOLD" {
+					return nil
+				}
 				if w.holds[r.BookingID] == "RELEASED" || w.payer[r.BookingID] != r.OrderID {
 					return fault.New(fault.Conflict, "HOLD_EXPIRED", "the booking has ended")
 				}
@@ -210,10 +233,32 @@ func (w *world) endpoints() call.Carrier {
 			err = locked(func() error { rep.Status = "RELEASED"; return w.release(r.BookingID) })
 			return rep, err
 		}),
+		events.Restock.Handle(func(_ context.Context, r events.ReservationRequest) (rep events.ReservationReply, err error) {
+			err = locked(func() error { rep.Status = "RESTOCKED"; return w.unsell(r.ReservationID) })
+			return rep, err
+		}),
+		events.CancelBooking.Handle(func(_ context.Context, r events.BookingOfOrder) (rep events.BookingReply, err error) {
+			err = locked(func() error { rep.Status = "CANCELLED"; return w.unsell(r.BookingID) })
+			return rep, err
+		}),
+		events.StopParcels.Handle(func(_ context.Context, r events.StopParcelsRequest) (rep events.StopParcelsReply, err error) {
+			err = locked(func() error {
+				if w.decided[r.OrderID] == "" {
+					w.decided[r.OrderID] = "STOP"
+				}
+				rep.Stopped = w.decided[r.OrderID] == "STOP"
+				return nil
+			})
+			return rep, err
+		}),
 		events.AuthorizePayment.Handle(func(_ context.Context, r events.AuthorizeRequest) (p events.Payment, err error) {
 			err = locked(func() error {
 				if w.payment[r.OrderID] == nil {
-					w.payment[r.OrderID] = &events.Payment{PaymentID: id.New(id.Payment), Version: 1, OrderID: r.OrderID, Status: w.card, Amount: r.Amount}
+					status := w.card
+					if w.abandoned[r.OrderID] {
+						status = "VOIDED"
+					}
+					w.payment[r.OrderID] = &events.Payment{PaymentID: id.New(id.Payment), Version: 1, OrderID: r.OrderID, Status: status, Amount: r.Amount}
 				}
 				p = *w.payment[r.OrderID]
 				return nil
@@ -226,8 +271,11 @@ func (w *world) endpoints() call.Carrier {
 					if p.PaymentID != r.PaymentID {
 						continue
 					}
-					if p.Status == "AUTHORIZED" {
+					switch {
+					case p.Status == "AUTHORIZED" && !w.abandoned[p.OrderID]:
 						p.Status, p.Version, p.Captured = "CAPTURED", p.Version+1, p.Amount
+					case p.Status != "CAPTURED":
+						return fault.New(fault.Conflict, "WRONG_STATE", "it cannot be captured any more")
 					}
 					out = *p
 				}
@@ -237,9 +285,17 @@ func (w *world) endpoints() call.Carrier {
 		}),
 		events.AbandonPayments.Handle(func(_ context.Context, r events.AbandonRequest) (rep events.AbandonReply, err error) {
 			err = locked(func() error {
+				w.abandoned[r.OrderID] = true
 				if p := w.payment[r.OrderID]; p != nil {
-					if to := map[string]string{"AUTHORIZED": "VOIDED", "PENDING": "TIMED_OUT"}[p.Status]; to != "" {
+					ends := map[string]string{"AUTHORIZED": "VOIDED", "PENDING": "VOIDED", "CAPTURED": "REFUNDED"}
+					if r.TimedOut {
+						ends["PENDING"] = "TIMED_OUT"
+					}
+					if to := ends[p.Status]; to != "" {
 						p.Status, p.Version = to, p.Version+1
+						if to == "REFUNDED" {
+							p.Refunded = p.Captured
+						}
 					}
 					rep.Payments = append(rep.Payments, *p)
 				}
@@ -262,8 +318,19 @@ func (w *world) release(reservation string) error {
 	case "HELD":
 		w.holds[reservation] = "RELEASED"
 		w.available += w.units[reservation]
-	case "COMMITTED":
+	case "COMMITTED", "UNSOLD":
 		return fault.New(fault.Conflict, "HOLD_COMMITTED", "the units are sold")
+	}
+	return nil
+}
+
+func (w *world) unsell(hold string) error {
+	switch w.holds[hold] {
+	case "HELD":
+		return fault.New(fault.Conflict, "HOLD_HELD", "the units are not sold yet")
+	case "COMMITTED":
+		w.holds[hold] = "UNSOLD"
+		w.available += w.units[hold]
 	}
 	return nil
 }
@@ -318,7 +385,7 @@ func (w *world) agree(o orders.Order) {
 	switch {
 	case o.Status == orders.Placed && (hold != "COMMITTED" || p == nil || p.Status != "CAPTURED"):
 		w.t.Errorf("placed, but the hold is %s and the payment %+v", hold, p)
-	case o.Status == orders.Cancelled && (hold != "RELEASED" || p != nil && (p.Status == "AUTHORIZED" || p.Status == "CAPTURED" || p.Status == "PENDING")):
+	case o.Status == orders.Cancelled && (hold != map[bool]string{false: "RELEASED", true: "UNSOLD"}[o.PlacedAt != nil] || p != nil && (p.Status == "AUTHORIZED" || p.Status == "CAPTURED" || p.Status == "PENDING")):
 		w.t.Errorf("cancelled, but the hold is %s and the payment %+v", hold, p)
 	case o.Status == orders.Created:
 		w.t.Errorf("%s never ended", o.ID)

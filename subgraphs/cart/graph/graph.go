@@ -31,13 +31,15 @@ func Handler(c *cart.Carts, log *slog.Logger) http.Handler {
 			return c.Price(ctx, carts)
 		}, func(p cart.Priced) string { return p.Cart.ID })
 		l.Problems = dataloaders.Listing(func(ctx context.Context, ids []string) (map[string][]cart.Problem, error) {
+			found, err := l.Priced.LoadAll(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
 			var carts []cart.Priced
-			for _, id := range ids {
-				p, err := l.Priced.Load(ctx, id)
-				if err != nil {
-					return nil, err
+			for _, p := range found {
+				if p != nil { // gone since
+					carts = append(carts, *p)
 				}
-				carts = append(carts, *p)
 			}
 			return c.Problems(ctx, carts)
 		})

@@ -20,6 +20,7 @@ func Calls(fs *flashsale.FlashSales) []call.Endpoint {
 		events.PayForBooking.Handle(fs.Pay),
 		events.ConfirmBooking.Handle(fs.Confirm),
 		events.ReleaseBooking.Handle(fs.GiveBack),
+		events.CancelBooking.Handle(fs.Undo),
 	}
 }
 

@@ -23,6 +23,7 @@ func TestAnySaleAddsUp(t *testing.T) {
 			"pay":     p.pay,
 			"confirm": p.confirm,
 			"decline": p.decline,
+			"cancel":  p.cancel,
 			"wait":    p.wait,
 			"sweep":   p.sweep,
 			"":        p.compare,
@@ -170,7 +171,7 @@ func (p *paper) pay(r *rapid.T) {
 func (p *paper) confirm(r *rapid.T) {
 	b := p.pick(r)
 	want := ""
-	if b.order == "" || b.status != flashsale.Booked && (b.status != flashsale.Held || !p.clock.Now().Before(b.ends)) {
+	if b.order == "" || b.status != flashsale.Booked && b.status != flashsale.Undone && (b.status != flashsale.Held || !p.clock.Now().Before(b.ends)) {
 		want = "HOLD_EXPIRED"
 	}
 	order := b.order
@@ -189,12 +190,27 @@ func (p *paper) decline(r *rapid.T) {
 		r.Skip("no order pays for it")
 	}
 	want := ""
-	if b.status == flashsale.Booked {
+	if b.status == flashsale.Booked || b.status == flashsale.Undone {
 		want = "HOLD_COMMITTED"
 	}
 	_, err := p.sales.GiveBack(p.t.Context(), events.BookingOfOrder{BookingID: b.ID, OrderID: b.order})
 	if p.expect(r, err, want) && b.status == flashsale.Held {
 		p.end(b, flashsale.Released)
+	}
+}
+
+func (p *paper) cancel(r *rapid.T) {
+	b := p.pick(r)
+	if b.order == "" {
+		r.Skip("no order pays for it")
+	}
+	want := ""
+	if b.status == flashsale.Held {
+		want = "HOLD_HELD"
+	}
+	_, err := p.sales.Undo(p.t.Context(), events.BookingOfOrder{BookingID: b.ID, OrderID: b.order})
+	if p.expect(r, err, want) && b.status == flashsale.Booked {
+		p.end(b, flashsale.Undone)
 	}
 }
 

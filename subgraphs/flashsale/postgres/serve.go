@@ -136,7 +136,8 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 	}
 	for _, b := range stand.Changed() {
 		// The status it had is in the condition too: whatever the lock, a booking ends once.
-		p.Expect(1, errEndedMeanwhile, `UPDATE bookings SET status = $2, order_id = $3, expires_at = $4, updated_at = $5 WHERE id = $1 AND status = 'HELD'`,
+		p.Expect(1, errEndedMeanwhile, `UPDATE bookings SET status = $2, order_id = $3, expires_at = $4, updated_at = $5 
+			WHERE id = $1 AND status = CASE $2 WHEN 'CANCELLED' THEN 'BOOKED' ELSE 'HELD' END`,
 			b.ID, string(b.Status), b.OrderID, b.ExpiresAt, b.UpdatedAt)
 	}
 	for _, t := range stand.Returns() {

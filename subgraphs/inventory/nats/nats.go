@@ -24,6 +24,7 @@ func Calls(inv *inventory.Inventory) []call.Endpoint {
 		events.HoldStock.Handle(inv.Hold),
 		events.CommitStock.Handle(inv.Commit),
 		events.ReleaseStock.Handle(inv.Release),
+		events.Restock.Handle(inv.Restock),
 		events.MoveToPool.Handle(inv.MoveToPool),
 		events.MoveFromPool.Handle(inv.MoveFromPool),
 	}

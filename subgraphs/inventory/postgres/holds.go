@@ -102,6 +102,9 @@ const (
 		    WHERE id = $1 AND status = 'HELD' AND ($2 <> 'COMMITTED' OR expires_at > $3) AND ($2 <> 'EXPIRED' OR expires_at <= $3)
 		    RETURNING id, order_id)
 		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
+	unsell = `
+		WITH ended AS (UPDATE reservations SET status = 'RESTOCKED', updated_at = $2 WHERE id = $1 AND status = 'COMMITTED' RETURNING id, order_id)
+		SELECT e.id, e.order_id, l.variant_id, l.warehouse_id, l.quantity FROM ended e JOIN reservation_lines l ON l.reservation_id = e.id`
 	endDue = `
 		WITH ended AS (
 		    UPDATE reservations SET status = 'EXPIRED', updated_at = $1
@@ -112,8 +115,22 @@ const (
 
 // End moves a reservation from Held to another status, if it is held still, and returns the one it has now.
 func (s *Store) End(ctx context.Context, reservationID string, to inventory.Status, at time.Time) (is inventory.Status, err error) {
+	is, err = s.endOr(ctx, reservationID, to, at, endOne, reservationID, to, at)
+	if err == nil && is == inventory.Held && to == inventory.Committed { // too late to commit, though nobody swept it yet
+		is = inventory.Expired
+	}
+	return is, err
+}
+
+// Restock moves a reservation from Committed to Restocked, if it is committed still, and returns the status it has now.
+func (s *Store) Restock(ctx context.Context, reservationID string, at time.Time) (inventory.Status, error) {
+	return s.endOr(ctx, reservationID, inventory.Restocked, at, unsell, reservationID, at)
+}
+
+// endOr runs a statement that ends a reservation, or returns how it ended before.
+func (s *Store) endOr(ctx context.Context, reservationID string, to inventory.Status, at time.Time, sql string, args ...any) (is inventory.Status, err error) {
 	err = s.again(ctx, func(p *pipeline.Pipeline) error {
-		ended, err := end(ctx, p, to, at, endOne, reservationID, to, at)
+		ended, err := end(ctx, p, to, at, sql, args...)
 		is = to
 		if err != nil || ended > 0 {
 			return err
@@ -122,15 +139,10 @@ func (s *Store) End(ctx context.Context, reservationID string, to inventory.Stat
 		p.Collect(`SELECT status FROM reservations WHERE id = $1`, reservationID)(func(row pgx.Rows) error { return row.Scan(&is) })
 		return p.Send(ctx)
 	})
-	switch {
-	case err != nil:
-		return "", err
-	case is == "":
-		return "", inventory.ErrNoReservation
-	case is == inventory.Held && to == inventory.Committed: // too late to commit, though nobody swept it yet
-		is = inventory.Expired
+	if err == nil && is == "" {
+		err = inventory.ErrNoReservation
 	}
-	return is, nil
+	return is, err
 }
 
 // Expire ends up to most holds whose time is up, and returns how many.

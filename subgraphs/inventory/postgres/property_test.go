@@ -23,6 +23,7 @@ func TestAnyStoryAddsUp(t *testing.T) {
 			"hold":    p.hold,
 			"commit":  func(r *rapid.T) { p.end(r, inventory.Committed) },
 			"release": func(r *rapid.T) { p.end(r, inventory.Released) },
+			"restock": p.restock,
 			"wait":    p.wait,
 			"":        p.compare,
 		})
@@ -159,9 +160,9 @@ func (p *paper) end(r *rapid.T, to inventory.Status) {
 	is, ended := p.ended[res.ID]
 	want := ""
 	switch {
-	case to == inventory.Committed && (ended && is != inventory.Committed || !ended && !res.ExpiresAt.After(p.clock.Now())):
+	case to == inventory.Committed && (ended && is != inventory.Committed && is != inventory.Restocked || !ended && !res.ExpiresAt.After(p.clock.Now())):
 		want = "HOLD_EXPIRED"
-	case to == inventory.Released && is == inventory.Committed:
+	case to == inventory.Released && (is == inventory.Committed || is == inventory.Restocked):
 		want = "HOLD_COMMITTED"
 	}
 	if _, err := do(); code(err) != want {
@@ -172,13 +173,37 @@ func (p *paper) end(r *rapid.T, to inventory.Status) {
 	}
 }
 
+// restock puts what was sold back, be it sold or not.
+func (p *paper) restock(r *rapid.T) {
+	if len(p.open) == 0 {
+		r.Skip("nothing was ever held")
+	}
+	res := rapid.SampledFrom(p.open).Draw(r, "reservation")
+	is, ended := p.ended[res.ID]
+	want := ""
+	if !ended {
+		want = "HOLD_HELD"
+	}
+	if _, err := p.inv.Restock(p.t.Context(), ref(res.ID)); code(err) != want {
+		r.Fatalf("restock of one that is %q: %v, want %q", is, err, want)
+	}
+	if is == inventory.Committed {
+		p.endOnPaper(res, inventory.Restocked)
+	}
+}
+
 func (p *paper) endOnPaper(res inventory.Reservation, to inventory.Status) {
 	p.ended[res.ID] = to
 	for _, l := range res.Lines {
 		at := place{l.VariantID, l.WarehouseID}
-		p.held[at] -= l.Quantity
-		if to == inventory.Committed {
+		switch to {
+		case inventory.Restocked:
+			p.onHand[at] += l.Quantity
+		case inventory.Committed:
 			p.onHand[at] -= l.Quantity
+			p.held[at] -= l.Quantity
+		default:
+			p.held[at] -= l.Quantity
 		}
 		p.moves[l.VariantID]++
 	}

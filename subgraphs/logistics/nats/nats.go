@@ -43,6 +43,10 @@ func (o Others) DefaultAddress(ctx context.Context, accountID string) (*events.A
 // Calls is what logistics answers.
 func Calls(l *logistics.Logistics) []call.Endpoint {
 	return []call.Endpoint{
+		events.StopParcels.Handle(func(ctx context.Context, req events.StopParcelsRequest) (events.StopParcelsReply, error) {
+			stopped, err := l.Stop(ctx, req.OrderID)
+			return events.StopParcelsReply{Stopped: stopped}, err
+		}),
 		events.Serviceable.Handle(func(ctx context.Context, req events.ServiceableRequest) (events.ServiceableReply, error) {
 			s, err := l.Reach(ctx, viewer.Viewer{}, req.Pincode, &req.Country)
 			if e, malformed := fault.ForUser(err); malformed && e.Kind == fault.Invalid {

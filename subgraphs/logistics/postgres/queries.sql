@@ -41,6 +41,12 @@ SELECT p->>'Country', p->>'Pincode', p->>'City', (p->>'Latitude')::float8, (p->>
 FROM jsonb_array_elements(@places::jsonb) AS p
 ON CONFLICT DO NOTHING;
 
+-- name: Decide :one
+-- Decide returns what was decided of an order, perhaps before: the update is there to return it, and to wait for who is deciding now.
+INSERT INTO decisions AS d (order_id, decision) VALUES (@order_id, @decision)
+ON CONFLICT (order_id) DO UPDATE SET decision = d.decision
+RETURNING decision;
+
 -- name: ShipmentOfKey :one
 SELECT * FROM shipments WHERE owner = @owner AND key = @key;
 

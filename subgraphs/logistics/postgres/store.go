@@ -126,6 +126,13 @@ func (s *Store) ShipmentsOfOrders(ctx context.Context, orderIDs []string) (map[s
 func (s *Store) Ship(ctx context.Context, key logistics.Key, p logistics.Shipment) (saved logistics.Shipment, err error) {
 	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
+		decision, err := q.Decide(ctx, db.DecideParams{OrderID: p.OrderID, Decision: toShip})
+		if err != nil {
+			return err
+		}
+		if decision != toShip { // a key that named a parcel of it cannot be, then
+			return logistics.ErrState
+		}
 		ours, err := q.InsertShipment(ctx, db.InsertShipmentParams{
 			ID: p.ID, OrderID: p.OrderID, AccountID: p.AccountID, SellerIds: p.SellerIDs, WarehouseID: p.WarehouseID, Courier: p.Courier,
 			TrackingNumber: p.TrackingNumber, Status: string(p.Status), Eta: p.Eta, CreatedAt: p.CreatedAt,
@@ -159,6 +166,18 @@ func (s *Store) Ship(ctx context.Context, key logistics.Key, p logistics.Shipmen
 		return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectShipmentChanged, Payload: p.Tell(p.CreatedAt)})
 	})
 	return saved, err
+}
+
+// What can be decided of an order.
+const (
+	toShip = "SHIP"
+	toStop = "STOP"
+)
+
+// Stop decides that no parcel of an order is ever made up, unless one was; it tells which of the two stands.
+func (s *Store) Stop(ctx context.Context, orderID string) (stopped bool, err error) {
+	decision, err := s.q.Decide(ctx, db.DecideParams{OrderID: orderID, Decision: toStop})
+	return decision == toStop, err
 }
 
 // UnderWay finds the parcels that have not come to an end.

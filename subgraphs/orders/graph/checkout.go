@@ -25,6 +25,16 @@ func (m *mutation) CheckoutComplete(ctx context.Context, in gen.CheckoutComplete
 	return &gen.CheckoutCompletePayload{Result: result(out), UserErrors: []gen.OrderUserError{}}, nil
 }
 
+func (m *mutation) OrderCancel(ctx context.Context, in gen.OrderCancelInput) (*gen.OrderPayload, error) {
+	o, err := m.checkout.Cancel(ctx, viewer.From(ctx), orders.Cancellation{OrderID: in.OrderID, Reason: in.Reason, Key: in.IdempotencyKey})
+	p := &gen.OrderPayload{}
+	if err == nil {
+		p.Order = &o
+	}
+	p.UserErrors, err = userErrors(err)
+	return p, err
+}
+
 func result(out orders.Outcome) gen.CheckoutResult {
 	o := out.Order
 	switch {
@@ -32,7 +42,7 @@ func result(out orders.Outcome) gen.CheckoutResult {
 		return gen.CheckoutRejected{Problems: problems(out.Problems)}
 	case o.Status == orders.Created:
 		return gen.CheckoutActionRequired{Order: o, RedirectURL: optional.Of(o.Saga.RedirectURL), ExpiresAt: o.Deadline}
-	case o.Status == orders.Cancelled:
+	case o.Status == orders.Cancelled && o.PlacedAt == nil:
 		return gen.CheckoutPaymentFailed{Order: o, Retryable: true, DeclineCode: optional.Of(o.Saga.DeclineCode)}
 	}
 	return gen.CheckoutPlaced{Order: o}

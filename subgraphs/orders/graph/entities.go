@@ -13,14 +13,14 @@ import (
 func (r *entity) FindManyOrderByIDs(ctx context.Context, keys []*gen.OrderByIDsInput) ([]*orders.Order, error) {
 	ids := dataloaders.Keys(keys, func(k *gen.OrderByIDsInput) string { return k.ID })
 	found, err := r.orders.OrdersByID(ctx, ids)
-	return dataloaders.InOrder(ids, visible(viewer.From(ctx), found), orders.Order.Key), err
+	return dataloaders.InOrder(ids, orders.Visible(viewer.From(ctx), found), orders.Order.Key), err
 }
 
 func (r *entity) FindManyOrderLineByIDs(ctx context.Context, keys []*gen.OrderLineByIDsInput) ([]*orders.Line, error) {
 	ids := dataloaders.Keys(keys, func(k *gen.OrderLineByIDsInput) string { return k.ID })
 	found, err := r.orders.OrdersOfLines(ctx, ids)
 	var lines []orders.Line
-	for _, o := range visible(viewer.From(ctx), found) {
+	for _, o := range orders.Visible(viewer.From(ctx), found) {
 		lines = append(lines, o.Lines...)
 	}
 	return dataloaders.InOrder(ids, lines, orders.Line.Key), err
@@ -29,14 +29,4 @@ func (r *entity) FindManyOrderLineByIDs(ctx context.Context, keys []*gen.OrderLi
 // Accounts live elsewhere: whoever asks knows that they exist.
 func (r *entity) FindManyAccountByIDs(_ context.Context, keys []*gen.AccountByIDsInput) ([]*gen.Account, error) {
 	return dataloaders.Keys(keys, func(k *gen.AccountByIDsInput) *gen.Account { return &gen.Account{ID: k.ID} }), nil
-}
-
-func visible(who viewer.Viewer, found []orders.Order) []orders.Order {
-	var seen []orders.Order
-	for _, o := range found {
-		if o.VisibleTo(who) {
-			seen = append(seen, o)
-		}
-	}
-	return seen
 }

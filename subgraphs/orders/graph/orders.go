@@ -39,7 +39,8 @@ func (*order) ShippingAddress(_ context.Context, o *orders.Order) (*orders.Addre
 }
 
 func (*order) Timeline(ctx context.Context, o *orders.Order) ([]orders.Event, error) {
-	return load(ctx).Timeline.Load(ctx, o.ID)
+	steps, err := load(ctx).Timeline.Load(ctx, o.ID)
+	return o.StepsFor(viewer.From(ctx), steps), err
 }
 
 func (orderLine) Variant(_ context.Context, l *orders.Line) (*gen.ProductVariant, error) {

@@ -50,8 +50,15 @@ SELECT * FROM orders WHERE id = @id FOR UPDATE;
 -- name: UpdateOrder :exec
 UPDATE orders SET version = version + 1, status = @status, cancel_reason = @cancel_reason, updated_at = @updated_at, placed_at = @placed_at,
     payment_id = @payment_id, payment_version = @payment_version, payment_status = @payment_status, redirect_url = @redirect_url,
-    decline_code = @decline_code, committing = @committing, stock_settled = @stock_settled, payment_settled = @payment_settled
+    decline_code = @decline_code, committing = @committing, cancelling = @cancelling, stock_settled = @stock_settled, payment_settled = @payment_settled
 WHERE id = @id;
+
+-- name: ClaimCancellation :one
+-- ClaimCancellation returns what the key was first used with: the update is there to return it.
+INSERT INTO cancellations AS c (account_id, key, input_hash, order_id)
+VALUES (@account_id, @key, @input_hash, @order_id)
+ON CONFLICT (account_id, key) DO UPDATE SET key = c.key
+RETURNING *;
 
 -- name: InsertEvents :copyfrom
 INSERT INTO order_events (order_id, seq, at, kind, message) VALUES (@order_id, @seq, @at, @kind, @message);

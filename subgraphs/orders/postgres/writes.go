@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,6 +94,24 @@ func (s *Store) Change(ctx context.Context, id string, rule func(*orders.Order) 
 	return changed, err
 }
 
+// ChangeOnce is Change under a key, which is kept with what the rule changed: a rule that refuses leaves no trace of it.
+func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey, rule func(*orders.Order) error) (changed orders.Order, err error) {
+	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		changed, err = s.change(ctx, tx, id, func(o *orders.Order) error {
+			first, err := s.q.WithTx(tx).ClaimCancellation(ctx, db.ClaimCancellationParams{AccountID: key.AccountID, Key: key.Key, InputHash: key.InputHash, OrderID: id})
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(first.InputHash, key.InputHash) {
+				return orders.ErrConflict
+			}
+			return rule(o)
+		})
+		return err
+	})
+	return changed, err
+}
+
 // ChangeIn is Change inside a transaction of the caller's, for the handlers of events.
 func (s *Store) ChangeIn(ctx context.Context, tx pgx.Tx, id string, rule func(*orders.Order) error) error {
 	_, err := s.change(ctx, tx, id, rule)
@@ -125,7 +144,7 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*ord
 		ID: o.ID, Status: string(o.Status), CancelReason: (*string)(o.CancelReason), UpdatedAt: o.UpdatedAt, PlacedAt: o.PlacedAt,
 		PaymentID: o.Saga.PaymentID, PaymentVersion: int32(o.Saga.PaymentVersion), PaymentStatus: o.Saga.PaymentStatus,
 		RedirectUrl: o.Saga.RedirectURL, DeclineCode: o.Saga.DeclineCode,
-		Committing: o.Saga.Committing, StockSettled: o.Saga.StockSettled, PaymentSettled: o.Saga.PaymentSettled,
+		Committing: o.Saga.Committing, Cancelling: string(o.Saga.Cancelling), StockSettled: o.Saga.StockSettled, PaymentSettled: o.Saga.PaymentSettled,
 	}); err != nil {
 		return o, err
 	}

@@ -1101,9 +1101,9 @@ type FlashSaleEvent {
   status: FlashSaleStatus!
   "Units of all offers that can be booked."
   remaining: Int!
-  "Units that are booked and wait for their payment. They may come back: sold out is final only when none is."
+  "Units that are booked and wait for their payment. They may come back: sold out is final when none is, but for orders that are cancelled."
   held: Int!
-  "Units that are paid for."
+  "Units that are paid for. One whose order is cancelled can be booked again, or goes back into stock once the sale is over."
   sold: Int!
   "The same for each offer."
   offers: [FlashSaleCount!]! @listSize(assumedSize: 5)
@@ -1147,12 +1147,14 @@ type FlashSaleBooking @key(fields: "id") {
   expiresAt: DateTime!
 }
 
-"Where a booking stands. All but HELD are final."
+"Where a booking stands. HELD ends as one of the others; BOOKED may yet be CANCELLED; nothing else changes any more."
 enum BookingStatus {
   "The unit waits for its payment."
   HELD
   "The unit is paid for."
   BOOKED
+  "The unit was paid for and went back, for its order was cancelled. The account may book again while the sale runs."
+  CANCELLED
   "The unit went back before time."
   RELEASED
   "The unit went back when time was up."
@@ -1165,7 +1167,7 @@ type FlashSaleSoldOut {
   held: Int!
   "When the next of them ends by itself, null when none will."
   retryAfter: DateTime
-  "Whether none can come back."
+  "Whether none is held that could come back. Only a cancelled order brings one back then."
   final: Boolean!
 }
 

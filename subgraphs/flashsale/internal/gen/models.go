@@ -132,7 +132,7 @@ type FlashSaleSoldOut struct {
 	Held int `json:"held"`
 	// When the next of them ends by itself, null when none will.
 	RetryAfter *time.Time `json:"retryAfter,omitempty"`
-	// Whether none can come back.
+	// Whether none is held that could come back. Only a cancelled order brings one back then.
 	Final bool `json:"final"`
 }
 

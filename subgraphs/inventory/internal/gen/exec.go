@@ -1188,6 +1188,8 @@ enum MovementKind {
   EXPIRE
   "They were sold."
   COMMIT
+  "They came back: the order they were sold to was cancelled."
+  RESTOCK
   "They went into the pool of a flash sale."
   ALLOT
   "They came back from the pool of a flash sale."
@@ -1228,6 +1230,8 @@ enum ReservationStatus {
   HELD
   "The units are sold."
   COMMITTED
+  "The units were sold and came back, for their order was cancelled."
+  RESTOCKED
   "The units went back before time."
   RELEASED
   "The units went back when time was up."

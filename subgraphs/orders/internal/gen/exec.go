@@ -103,6 +103,7 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		CheckoutComplete func(childComplexity int, input CheckoutCompleteInput) int
+		OrderCancel      func(childComplexity int, input OrderCancelInput) int
 	}
 
 	Order struct {
@@ -151,6 +152,11 @@ type ComplexityRoot struct {
 		Title     func(childComplexity int) int
 		UnitPrice func(childComplexity int) int
 		Variant   func(childComplexity int) int
+	}
+
+	OrderPayload struct {
+		Order      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	OrderUserError struct {
@@ -203,6 +209,7 @@ type EntityResolver interface {
 }
 type MutationResolver interface {
 	CheckoutComplete(ctx context.Context, input CheckoutCompleteInput) (*CheckoutCompletePayload, error)
+	OrderCancel(ctx context.Context, input OrderCancelInput) (*OrderPayload, error)
 }
 type OrderResolver interface {
 	Account(ctx context.Context, obj *orders.Order) (*Account, error)
@@ -427,6 +434,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CheckoutComplete(childComplexity, args["input"].(CheckoutCompleteInput)), true
+	case "Mutation.orderCancel":
+		if e.ComplexityRoot.Mutation.OrderCancel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_orderCancel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OrderCancel(childComplexity, args["input"].(OrderCancelInput)), true
 
 	case "Order.account":
 		if e.ComplexityRoot.Order.Account == nil {
@@ -631,6 +649,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrderLine.Variant(childComplexity), true
 
+	case "OrderPayload.order":
+		if e.ComplexityRoot.OrderPayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderPayload.Order(childComplexity), true
+	case "OrderPayload.userErrors":
+		if e.ComplexityRoot.OrderPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderPayload.UserErrors(childComplexity), true
+
 	case "OrderUserError.code":
 		if e.ComplexityRoot.OrderUserError.Code == nil {
 			break
@@ -749,6 +780,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCheckoutCompleteInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrderByIDsInput,
+		ec.unmarshalInputOrderCancelInput,
 		ec.unmarshalInputOrderLineByIDsInput,
 	)
 	first := true
@@ -930,7 +962,7 @@ directive @listSize(
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
 	{Name: "../../../../schema/orders.graphqls", Input: `type Query {
-  "An order by id, for whom it belongs to, whose goods are in it, and staff; null for everybody else."
+  "An order by id, for whom it belongs to, whose goods are in it, and staff; null for everybody else. A seller sees their own lines of it, and what these cost."
   order(
     "The order's id."
     id: ID!
@@ -946,6 +978,17 @@ type Mutation {
     "What to buy, where to send it, and how it is paid."
     input: CheckoutCompleteInput!
   ): CheckoutCompletePayload! @authenticated @cost(weight: 20)
+  """
+  Cancels an order of the caller's, or any for staff, as long as no parcel of it was made up: an authorised payment is let go, a captured one given back,
+  and the units can be had again, each exactly once. What was cancelled already stays as it is, and is the answer. An order whose payment is
+  being decided is cancelled as well; what the provider says later is undone. The wish is durable: should a part that it needs be down, the order comes back as it is,
+  with ` + "`" + `CANCEL_REQUESTED` + "`" + ` in its timeline, and is cancelled once the part is back, unless a parcel was made up before.
+  The same key with the same input gives the same answer; a refusal is not kept under the key.
+  """
+  orderCancel(
+    "Which order, and why."
+    input: OrderCancelInput!
+  ): OrderPayload! @authenticated @cost(weight: 10)
 }
 
 type Subscription {
@@ -968,19 +1011,19 @@ type Order @key(fields: "id") {
   account: Account
   "When it was created."
   createdAt: DateTime!
-  "When stock and payment were both secured, null before."
+  "When stock and payment were both secured, null before, and when that never came."
   placedAt: DateTime
   "While CREATED: when the order gives up waiting for the payment. Null once it is placed or cancelled."
   expiresAt: DateTime
-  "What was bought, at the prices of that moment."
+  "What was bought, at the prices of that moment. A seller whose goods are in it sees their own lines."
   lines: [OrderLine!]! @listSize(assumedSize: 10)
-  "What it costs."
+  "What it costs; to a seller, what their own lines cost."
   cost: CartCost!
   "Where it goes, as it was when the order was created."
   shippingAddress: OrderAddress!
   "Why it was cancelled, null when it was not."
   cancelReason: CancelReason
-  "Every step, oldest first."
+  "Every step, oldest first; to a seller, all but those of the payment."
   timeline: [OrderEvent!]! @listSize(assumedSize: 12)
 }
 
@@ -1044,15 +1087,21 @@ enum CancelReason {
   PAYMENT_FAILED
   "The payment was not secured in time."
   PAYMENT_TIMEOUT
-  "The stock could not be committed."
+  "The stock could not be committed, or the goods were not there after all."
   OUT_OF_STOCK
+  "The buyer changed their mind."
+  CUSTOMER
+  "The seller cannot deliver."
+  SELLER
+  "Somebody else's money, or worse."
+  FRAUD
 }
 
 "One step in the life of an order."
 type OrderEvent {
   "When it happened."
   at: DateTime!
-  "What happened, stable: ` + "`" + `STOCK_HELD` + "`" + `, ` + "`" + `CREATED` + "`" + `, ` + "`" + `PAYMENT_AUTHORIZED` + "`" + `, ` + "`" + `STOCK_COMMITTED` + "`" + `, ` + "`" + `PLACED` + "`" + `, ` + "`" + `PAYMENT_CAPTURED` + "`" + ` …"
+  "What happened, stable: ` + "`" + `STOCK_HELD` + "`" + `, ` + "`" + `CREATED` + "`" + `, ` + "`" + `PAYMENT_AUTHORIZED` + "`" + `, ` + "`" + `STOCK_COMMITTED` + "`" + `, ` + "`" + `PLACED` + "`" + `, ` + "`" + `PAYMENT_CAPTURED` + "`" + `, ` + "`" + `CANCEL_REQUESTED` + "`" + `, ` + "`" + `CANCELLED` + "`" + `, ` + "`" + `STOCK_RETURNED` + "`" + `, ` + "`" + `PAYMENT_REFUNDED` + "`" + ` …"
   kind: String!
   "What happened, for people."
   message: String!
@@ -1130,7 +1179,7 @@ type CartProblem @shareable {
 
 "Done: stock and payment are secured."
 type CheckoutPlaced {
-  "The order, PLACED."
+  "The order: PLACED, or as it is by now when the same key is sent again."
   order: Order!
 }
 
@@ -1150,7 +1199,7 @@ type CheckoutRejected {
   problems: [CartProblem!]!
 }
 
-"The payment was declined: the order is cancelled and the stock is back."
+"The payment was declined, or did not come in time, or the order was cancelled before: it is cancelled and the stock is back."
 type CheckoutPaymentFailed {
   "The order, CANCELLED."
   order: Order!
@@ -1173,6 +1222,8 @@ enum OrderErrorCode {
   ALREADY_ORDERED
   "The booking has ended; its unit is no longer kept."
   HOLD_EXPIRED
+  "A parcel of the order was made up: it is on its way, or has arrived."
+  NOT_CANCELLABLE
   "This key was used before with other input."
   IDEMPOTENCY_CONFLICT
 }
@@ -1193,6 +1244,24 @@ type CheckoutCompletePayload {
   result: CheckoutResult
   "Empty when the checkout was tried."
   userErrors: [OrderUserError!]!
+}
+
+"What comes of changing an order."
+type OrderPayload {
+  "The order as it is now, or null when ` + "`" + `userErrors` + "`" + ` says why not."
+  order: Order
+  "Empty on success."
+  userErrors: [OrderUserError!]!
+}
+
+"Which order to cancel, and why."
+input OrderCancelInput {
+  "The order's id."
+  orderId: ID!
+  "Why. Buyers say CUSTOMER; staff may also say SELLER, OUT_OF_STOCK or FRAUD."
+  reason: CancelReason! = CUSTOMER
+  "Chosen by the client; the same for every retry. 8 to 128 characters."
+  idempotencyKey: ID!
 }
 
 "What to buy, where to send it, and how it is paid."
@@ -1452,6 +1521,16 @@ func (ec *executionContext) childFields_OrderLine(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type OrderLine", field.Name)
 }
 
+func (ec *executionContext) childFields_OrderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "order":
+		return ec.fieldContext_OrderPayload_order(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_OrderPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OrderPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_OrderUserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -1696,6 +1775,20 @@ func (ec *executionContext) field_Mutation_checkoutComplete_args(ctx context.Con
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (CheckoutCompleteInput, error) {
 			return ec.unmarshalNCheckoutCompleteInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐCheckoutCompleteInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_orderCancel_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (OrderCancelInput, error) {
+			return ec.unmarshalNOrderCancelInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderCancelInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2534,6 +2627,50 @@ func (ec *executionContext) fieldContext_Mutation_checkoutComplete(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_checkoutComplete_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_orderCancel(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_orderCancel(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().OrderCancel(ctx, fc.Args["input"].(OrderCancelInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *OrderPayload) graphql.Marshaler {
+			return ec.marshalNOrderPayload2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_orderCancel(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OrderPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_orderCancel_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -3393,6 +3530,70 @@ func (ec *executionContext) fieldContext_OrderLine_cost(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _OrderPayload_order(ctx context.Context, field graphql.CollectedField, obj *OrderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OrderPayload_order(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Order, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *orders.Order) graphql.Marshaler {
+			return ec.marshalOOrder2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚐOrder(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_OrderPayload_order(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OrderPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Order(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _OrderPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *OrderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OrderPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []OrderUserError) graphql.Marshaler {
+			return ec.marshalNOrderUserError2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OrderPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OrderPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OrderUserError(ctx, field)
 		},
 	}
 	return fc, nil
@@ -5089,6 +5290,54 @@ func (ec *executionContext) unmarshalInputOrderByIDsInput(ctx context.Context, o
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputOrderCancelInput(ctx context.Context, obj any) (OrderCancelInput, error) {
+	var it OrderCancelInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["reason"]; !present {
+		asMap["reason"] = "CUSTOMER"
+	}
+
+	fieldsInOrder := [...]string{"orderId", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "orderId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("orderId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OrderID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNCancelReason2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚐCancelReason(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputOrderLineByIDsInput(ctx context.Context, obj any) (OrderLineByIDsInput, error) {
 	var it OrderLineByIDsInput
 	if obj == nil {
@@ -5800,6 +6049,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "orderCancel":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_orderCancel(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -6426,6 +6682,49 @@ func (ec *executionContext) _OrderLine(ctx context.Context, sel ast.SelectionSet
 			out.Values[i] = ec._OrderLine_cost(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var orderPayloadImplementors = []string{"OrderPayload"}
+
+func (ec *executionContext) _OrderPayload(ctx context.Context, sel ast.SelectionSet, obj *OrderPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, orderPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OrderPayload")
+		case "order":
+			out.Values[i] = ec._OrderPayload_order(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._OrderPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -7226,6 +7525,23 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) unmarshalNCancelReason2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚐCancelReason(ctx context.Context, v any) (orders.CancelReason, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := orders.CancelReason(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNCancelReason2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚐCancelReason(ctx context.Context, sel ast.SelectionSet, v orders.CancelReason) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNCartCost2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐCartCost(ctx context.Context, sel ast.SelectionSet, v *CartCost) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -7466,6 +7782,11 @@ func (ec *executionContext) unmarshalNOrderByIDsInput2ᚕᚖgithubᚗcomᚋsouk�
 	return res, nil
 }
 
+func (ec *executionContext) unmarshalNOrderCancelInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderCancelInput(ctx context.Context, v any) (OrderCancelInput, error) {
+	res, err := ec.unmarshalInputOrderCancelInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNOrderErrorCode2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderErrorCode(ctx context.Context, v any) (OrderErrorCode, error) {
 	var res OrderErrorCode
 	err := res.UnmarshalGQL(v)
@@ -7528,6 +7849,16 @@ func (ec *executionContext) unmarshalNOrderLineByIDsInput2ᚕᚖgithubᚗcomᚋs
 		}
 	}
 	return res, nil
+}
+
+func (ec *executionContext) marshalNOrderPayload2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚋinternalᚋgenᚐOrderPayload(ctx context.Context, sel ast.SelectionSet, v *OrderPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._OrderPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNOrderStatus2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋordersᚐStatus(ctx context.Context, v any) (orders.Status, error) {

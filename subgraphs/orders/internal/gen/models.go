@@ -93,7 +93,7 @@ type CheckoutCompletePayload struct {
 	UserErrors []OrderUserError `json:"userErrors"`
 }
 
-// The payment was declined: the order is cancelled and the stock is back.
+// The payment was declined, or did not come in time, or the order was cancelled before: it is cancelled and the stock is back.
 type CheckoutPaymentFailed struct {
 	// The order, CANCELLED.
 	Order *orders.Order `json:"order"`
@@ -107,7 +107,7 @@ func (CheckoutPaymentFailed) IsCheckoutResult() {}
 
 // Done: stock and payment are secured.
 type CheckoutPlaced struct {
-	// The order, PLACED.
+	// The order: PLACED, or as it is by now when the same key is sent again.
 	Order *orders.Order `json:"order"`
 }
 
@@ -128,6 +128,16 @@ type OrderByIDsInput struct {
 	ID string `json:"ID"`
 }
 
+// Which order to cancel, and why.
+type OrderCancelInput struct {
+	// The order's id.
+	OrderID string `json:"orderId"`
+	// Why. Buyers say CUSTOMER; staff may also say SELLER, OUT_OF_STOCK or FRAUD.
+	Reason orders.CancelReason `json:"reason"`
+	// Chosen by the client; the same for every retry. 8 to 128 characters.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
 // A page of orders.
 type OrderConnection struct {
 	// The orders of this page.
@@ -140,6 +150,14 @@ type OrderConnection struct {
 
 type OrderLineByIDsInput struct {
 	ID string `json:"ID"`
+}
+
+// What comes of changing an order.
+type OrderPayload struct {
+	// The order as it is now, or null when `userErrors` says why not.
+	Order *orders.Order `json:"order,omitempty"`
+	// Empty on success.
+	UserErrors []OrderUserError `json:"userErrors"`
 }
 
 // A refusal of a mutation of orders.
@@ -253,6 +271,8 @@ const (
 	OrderErrorCodeAlreadyOrdered OrderErrorCode = "ALREADY_ORDERED"
 	// The booking has ended; its unit is no longer kept.
 	OrderErrorCodeHoldExpired OrderErrorCode = "HOLD_EXPIRED"
+	// A parcel of the order was made up: it is on its way, or has arrived.
+	OrderErrorCodeNotCancellable OrderErrorCode = "NOT_CANCELLABLE"
 	// This key was used before with other input.
 	OrderErrorCodeIdempotencyConflict OrderErrorCode = "IDEMPOTENCY_CONFLICT"
 )
@@ -262,12 +282,13 @@ var AllOrderErrorCode = []OrderErrorCode{
 	OrderErrorCodeNotFound,
 	OrderErrorCodeAlreadyOrdered,
 	OrderErrorCodeHoldExpired,
+	OrderErrorCodeNotCancellable,
 	OrderErrorCodeIdempotencyConflict,
 }
 
 func (e OrderErrorCode) IsValid() bool {
 	switch e {
-	case OrderErrorCodeInvalid, OrderErrorCodeNotFound, OrderErrorCodeAlreadyOrdered, OrderErrorCodeHoldExpired, OrderErrorCodeIdempotencyConflict:
+	case OrderErrorCodeInvalid, OrderErrorCodeNotFound, OrderErrorCodeAlreadyOrdered, OrderErrorCodeHoldExpired, OrderErrorCodeNotCancellable, OrderErrorCodeIdempotencyConflict:
 		return true
 	}
 	return false

@@ -185,9 +185,9 @@ SELECT format('log of %s: after %s there are %s of %s, %s left, %s held and %s s
               sale_id, seq, total, variant_id, remaining, held, sold, kind, quantity, total_before, remaining_before, held_before, sold_before)
 FROM chain WHERE variant_id IS NOT NULL AND (total, remaining, held, sold) <> (
     total_before + CASE kind WHEN 'ALLOT' THEN quantity WHEN 'RETURN' THEN -quantity ELSE 0 END,
-    remaining_before + CASE WHEN kind IN ('ALLOT', 'RELEASE', 'EXPIRE') THEN quantity WHEN kind IN ('RETURN', 'HOLD') THEN -quantity ELSE 0 END,
+    remaining_before + CASE WHEN kind IN ('ALLOT', 'CANCEL', 'RELEASE', 'EXPIRE') THEN quantity WHEN kind IN ('RETURN', 'HOLD') THEN -quantity ELSE 0 END,
     held_before + CASE WHEN kind = 'HOLD' THEN quantity WHEN kind IN ('SELL', 'RELEASE', 'EXPIRE') THEN -quantity ELSE 0 END,
-    sold_before + CASE kind WHEN 'SELL' THEN quantity ELSE 0 END)
+    sold_before + CASE kind WHEN 'SELL' THEN quantity WHEN 'CANCEL' THEN -quantity ELSE 0 END)
 UNION ALL
 SELECT format('pool of %s in %s: %s, %s left, %s held and %s sold at %s, but the log says %s, %s, %s and %s at %s', coalesce(p.variant_id, c.variant_id),
               coalesce(p.sale_id, c.sale_id), p.quantity, p.remaining, p.held, p.sold, p.seq, c.total, c.remaining, c.held, c.sold, c.seq)
@@ -207,7 +207,7 @@ SELECT format('booking %s is %s, but the log says %s', b.id, b.status, coalesce(
 FROM bookings b LEFT JOIN (
     SELECT booking_id, string_agg(kind, ', ' ORDER BY seq) AS story FROM log WHERE booking_id IS NOT NULL GROUP BY booking_id
 ) l ON l.booking_id = b.id
-WHERE coalesce(l.story, '') <> CASE b.status WHEN 'HELD' THEN 'HOLD' WHEN 'BOOKED' THEN 'HOLD, SELL' WHEN 'RELEASED' THEN 'HOLD, RELEASE' ELSE 'HOLD, EXPIRE' END
+WHERE coalesce(l.story, '') <> CASE b.status WHEN 'HELD' THEN 'HOLD' WHEN 'BOOKED' THEN 'HOLD, SELL' WHEN 'CANCELLED' THEN 'HOLD, SELL, CANCEL' WHEN 'RELEASED' THEN 'HOLD, RELEASE' ELSE 'HOLD, EXPIRE' END
 UNION ALL
 SELECT format('log of %s: movement %s is of booking %s, which there is not', l.sale_id, l.seq, l.booking_id)
 FROM log l WHERE l.booking_id IS NOT NULL AND NOT EXISTS (SELECT FROM bookings b WHERE b.id = l.booking_id AND b.sale_id = l.sale_id AND b.variant_id = l.variant_id)
@@ -220,7 +220,7 @@ SELECT format('account %s has %s units of %s in sale %s and may have %s', b.acco
 FROM bookings b JOIN pools p ON p.sale_id = b.sale_id AND p.variant_id = b.variant_id WHERE b.status IN ('HELD', 'BOOKED')
 GROUP BY b.account_id, b.sale_id, b.variant_id, p.limit_per_account HAVING count(*) > p.limit_per_account
 UNION ALL
-SELECT format('booking %s is BOOKED for no order', id) FROM bookings WHERE status = 'BOOKED' AND order_id = ''
+SELECT format('booking %s is %s for no order', id, status) FROM bookings WHERE status IN ('BOOKED', 'CANCELLED') AND order_id = ''
 UNION ALL
 SELECT format('%s of %s came into %s by change %s, which does not say so', l.quantity, l.variant_id, l.sale_id, l.change_id)
 FROM log l WHERE l.kind = 'ALLOT' AND NOT EXISTS (

@@ -157,8 +157,8 @@ const audit = `-- name: Audit :many
 WITH chain AS (
     SELECT variant_id, seq, warehouse_id, on_hand_after, held_after,
            lag(seq, 1, 0) OVER (PARTITION BY variant_id ORDER BY seq) AS seq_before,
-           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
-           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
+           lag(on_hand_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'COMMIT', 'RESTOCK', 'ALLOT', 'RETURN') THEN quantity ELSE 0 END AS on_hand_due,
+           lag(held_after, 1, 0) OVER w + CASE WHEN kind IN ('ADJUST', 'SET', 'RESTOCK', 'ALLOT', 'RETURN') THEN 0 ELSE quantity END AS held_due,
            lead(seq) OVER w IS NULL AS newest
     FROM ledger WINDOW w AS (PARTITION BY variant_id, warehouse_id ORDER BY seq)
 ), waiting AS (
@@ -199,6 +199,7 @@ WHERE (SELECT coalesce(string_agg(g.kind || ' ' || abs(g.quantity), ', ' ORDER B
    <> CASE r.status
       WHEN 'HELD' THEN format('HOLD %s', l.quantity)
       WHEN 'COMMITTED' THEN format('HOLD %1$s, COMMIT %1$s', l.quantity)
+      WHEN 'RESTOCKED' THEN format('HOLD %1$s, COMMIT %1$s, RESTOCK %1$s', l.quantity)
       WHEN 'RELEASED' THEN format('HOLD %1$s, RELEASE %1$s', l.quantity)
       ELSE format('HOLD %1$s, EXPIRE %1$s', l.quantity) END
 UNION ALL

@@ -72,6 +72,25 @@ func (q *Queries) Couriers(ctx context.Context) ([]Courier, error) {
 	return items, nil
 }
 
+const decide = `-- name: Decide :one
+INSERT INTO decisions AS d (order_id, decision) VALUES ($1, $2)
+ON CONFLICT (order_id) DO UPDATE SET decision = d.decision
+RETURNING decision
+`
+
+type DecideParams struct {
+	OrderID  string
+	Decision string
+}
+
+// Decide returns what was decided of an order, perhaps before: the update is there to return it, and to wait for who is deciding now.
+func (q *Queries) Decide(ctx context.Context, arg DecideParams) (string, error) {
+	row := q.db.QueryRow(ctx, decide, arg.OrderID, arg.Decision)
+	var decision string
+	err := row.Scan(&decision)
+	return decision, err
+}
+
 const eventsOf = `-- name: EventsOf :many
 SELECT shipment_id, event_id, at, status, location, note FROM shipment_events WHERE shipment_id = ANY ($1::text[]) ORDER BY shipment_id, at, event_id
 `

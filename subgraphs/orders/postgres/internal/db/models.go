@@ -8,6 +8,14 @@ import (
 	"time"
 )
 
+type Cancellation struct {
+	AccountID string
+	Key       string
+	InputHash []byte
+	OrderID   string
+	CreatedAt time.Time
+}
+
 type Checkout struct {
 	AccountID string
 	Key       string
@@ -45,6 +53,7 @@ type Order struct {
 	StockSettled    bool
 	PaymentSettled  bool
 	BookingID       string
+	Cancelling      string
 }
 
 type OrderEvent struct {

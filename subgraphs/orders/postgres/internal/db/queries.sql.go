@@ -10,6 +10,39 @@ import (
 	"time"
 )
 
+const claimCancellation = `-- name: ClaimCancellation :one
+INSERT INTO cancellations AS c (account_id, key, input_hash, order_id)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (account_id, key) DO UPDATE SET key = c.key
+RETURNING account_id, key, input_hash, order_id, created_at
+`
+
+type ClaimCancellationParams struct {
+	AccountID string
+	Key       string
+	InputHash []byte
+	OrderID   string
+}
+
+// ClaimCancellation returns what the key was first used with: the update is there to return it.
+func (q *Queries) ClaimCancellation(ctx context.Context, arg ClaimCancellationParams) (Cancellation, error) {
+	row := q.db.QueryRow(ctx, claimCancellation,
+		arg.AccountID,
+		arg.Key,
+		arg.InputHash,
+		arg.OrderID,
+	)
+	var i Cancellation
+	err := row.Scan(
+		&i.AccountID,
+		&i.Key,
+		&i.InputHash,
+		&i.OrderID,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const claimCheckout = `-- name: ClaimCheckout :one
 INSERT INTO checkouts AS c (account_id, key, input_hash, order_id)
 VALUES ($1, $2, $3, $4)
@@ -112,7 +145,7 @@ INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amou
     reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     $12, $13, $14, '', 0, '', '', '', false, false, false)
-RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id
+RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling
 `
 
 type InsertOrderParams struct {
@@ -177,6 +210,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (Order
 		&i.StockSettled,
 		&i.PaymentSettled,
 		&i.BookingID,
+		&i.Cancelling,
 	)
 	return i, err
 }
@@ -216,7 +250,7 @@ func (q *Queries) LinesOf(ctx context.Context, orderIds []string) ([]OrderLine, 
 }
 
 const listOrders = `-- name: ListOrders :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders
 WHERE account_id = $1
   AND ($2::text IS NULL OR status = $2)
   AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::text))
@@ -274,6 +308,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 			&i.StockSettled,
 			&i.PaymentSettled,
 			&i.BookingID,
+			&i.Cancelling,
 		); err != nil {
 			return nil, err
 		}
@@ -286,7 +321,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 }
 
 const lockOrder = `-- name: LockOrder :one
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id = $1 FOR UPDATE
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
@@ -319,6 +354,7 @@ func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
 		&i.StockSettled,
 		&i.PaymentSettled,
 		&i.BookingID,
+		&i.Cancelling,
 	)
 	return i, err
 }
@@ -348,7 +384,7 @@ func (q *Queries) OrderIDsOfLines(ctx context.Context, ids []string) ([]string, 
 }
 
 const ordersAfter = `-- name: OrdersAfter :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
 `
 
 type OrdersAfterParams struct {
@@ -392,6 +428,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 			&i.StockSettled,
 			&i.PaymentSettled,
 			&i.BookingID,
+			&i.Cancelling,
 		); err != nil {
 			return nil, err
 		}
@@ -404,7 +441,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 }
 
 const ordersByID = `-- name: OrdersByID :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id FROM orders WHERE id = ANY ($1::text[])
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error) {
@@ -443,6 +480,7 @@ func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error)
 			&i.StockSettled,
 			&i.PaymentSettled,
 			&i.BookingID,
+			&i.Cancelling,
 		); err != nil {
 			return nil, err
 		}
@@ -544,8 +582,8 @@ func (q *Queries) TimelinesOf(ctx context.Context, orderIds []string) ([]OrderEv
 const updateOrder = `-- name: UpdateOrder :exec
 UPDATE orders SET version = version + 1, status = $1, cancel_reason = $2, updated_at = $3, placed_at = $4,
     payment_id = $5, payment_version = $6, payment_status = $7, redirect_url = $8,
-    decline_code = $9, committing = $10, stock_settled = $11, payment_settled = $12
-WHERE id = $13
+    decline_code = $9, committing = $10, cancelling = $11, stock_settled = $12, payment_settled = $13
+WHERE id = $14
 `
 
 type UpdateOrderParams struct {
@@ -559,6 +597,7 @@ type UpdateOrderParams struct {
 	RedirectUrl    string
 	DeclineCode    string
 	Committing     bool
+	Cancelling     string
 	StockSettled   bool
 	PaymentSettled bool
 	ID             string
@@ -576,6 +615,7 @@ func (q *Queries) UpdateOrder(ctx context.Context, arg UpdateOrderParams) error 
 		arg.RedirectUrl,
 		arg.DeclineCode,
 		arg.Committing,
+		arg.Cancelling,
 		arg.StockSettled,
 		arg.PaymentSettled,
 		arg.ID,
