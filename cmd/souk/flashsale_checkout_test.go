@@ -103,7 +103,8 @@ func refundedAndRestocked(t *testing.T, s *testShop) {
 	sale := s.flashSale(v, "9.90", 1)
 	ann, bob := s.buyer(), s.buyer()
 	booking := ann.books(sale)
-	order := text(ann.payBooking(booking, "9.90", "4242").at("checkoutComplete.result.order.id"))
+	in := vars{"i": map[string]any{"bookingId": booking, "addressId": ann.address, "paymentMethodId": ann.card("4242"), "expectedTotal": usd("9.90"), "idempotencyKey": id.New(id.Event)}}
+	order := text(ann.do(checkout, in).at("checkoutComplete.result.order.id"))
 	s.settled(order) // its money is taken
 	s.live(sale, "0/0/1")
 	w := ann.watch(`subscription ($id: ID!) { orderUpdated(id: $id) { status cancelReason timeline { kind } } }`, vars{"id": order})
@@ -124,6 +125,9 @@ func refundedAndRestocked(t *testing.T, s *testShop) {
 		t.Errorf("%v, and the provider keeps %d", done.data, s.kept(payment))
 	}
 	s.live(sale, "1/0/0")
+	if again := ann.do(checkout, in); bought(again) != "CheckoutPlaced" || text(again.at("checkoutComplete.result.order.status")) != "CANCELLED" || text(again.at("checkoutComplete.result.order.id")) != order {
+		t.Errorf("the checkout, sent again: %v", again.data)
+	}
 	if got := ann.do(bookingOf, vars{"id": booking}); text(got.at("flashSaleBooking.status")) != "CANCELLED" {
 		t.Errorf("%v", got.data)
 	}

@@ -214,7 +214,8 @@ func (s *testShop) untilNothingKept(payment string) {
 	}
 }
 
-// What was sold, stocked and bought is there after a stop and a start on the same folder, and an order that waited meanwhile ends.
+// What was sold, stocked and bought is there after a stop and a start on the same folder, an order that waited meanwhile ends,
+// and one that was cancelled keeps no money.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir, env := t.TempDir(), map[string]string{"SOUK_ORDER_EXPIRY": "3s"}
@@ -228,6 +229,10 @@ func TestRestart(t *testing.T) {
 	ann := s.buyer()
 	placed := text(ann.buy(lamp.variants[0], 1, "4242").at("checkoutComplete.result.order.id"))
 	waiting := s.pending(ann, lamp.variants[0], "0044")
+	regretted := ann.placed(lamp.variants[0], 1)
+	if got := ann.cancel(regretted); got != "CANCELLED" { // and nobody waits for what follows from it
+		t.Errorf("%s", got)
+	}
 	stop()
 
 	stop = s.start(dir, getenv, log)
@@ -235,6 +240,10 @@ func TestRestart(t *testing.T) {
 	ann.until(orderOf, vars{"id": placed}, func(a answer) bool { return text(a.at("order.paymentStatus")) == "CAPTURED" })
 	ann.until(orderOf, vars{"id": waiting}, func(a answer) bool {
 		return text(a.at("order.cancelReason")) == "PAYMENT_TIMEOUT" && text(a.at("order.paymentStatus")) == "TIMED_OUT"
+	})
+	ann.until(orderOf, vars{"id": regretted}, func(a answer) bool {
+		money := text(a.at("order.paymentStatus"))
+		return text(a.at("order.status")) == "CANCELLED" && (money == "VOIDED" || money == "REFUNDED")
 	})
 	s.guest().until(`query { products(query: "lasting lamp") { nodes { id inStock } } }`, nil, func(a answer) bool {
 		return text(a.at("products.nodes.0.id")) == lamp.id && a.at("products.nodes.0.inStock") == true
@@ -245,7 +254,7 @@ func TestRestart(t *testing.T) {
 	s.agrees()
 	stop()
 	var said strings.Builder
-	if err := souk(t.Context(), []string{"check", "--data", dir}, getenv, &said, t.Output()); err != nil || said.String() != "2 orders at rest, 0 under way, 0 findings\n" {
+	if err := souk(t.Context(), []string{"check", "--data", dir}, getenv, &said, t.Output()); err != nil || said.String() != "3 orders at rest, 0 under way, 0 findings\n" {
 		t.Errorf("souk check: %v\n%s", err, said.String())
 	}
 }

@@ -98,7 +98,7 @@ func (o *Order) askCancel(now time.Time, why CancelReason) error {
 	case o.Status == Created && !o.Saga.Committing:
 		o.cancel(now, why)
 		return nil
-	case o.Status != Created && o.Status != Placed:
+	case o.Status != Created && o.Status != Placed, o.Saga.Parcelled:
 		return ErrNotCancellable
 	}
 	o.Saga.Cancelling = why
@@ -124,6 +124,7 @@ func (o *Order) recalled(now time.Time, stopped bool) {
 	}
 	o.Saga.Cancelling = ""
 	if !stopped {
+		o.Saga.Parcelled = true
 		o.step(now, "CANCEL_REFUSED", "A parcel was made up already.")
 		return
 	}

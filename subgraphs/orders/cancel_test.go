@@ -128,6 +128,9 @@ func TestWhatIsShippedIsNotCancelled(t *testing.T) {
 		}
 	}
 	w.agree(w.settle(o.ID))
+	if steps := w.kinds(o.ID); !slices.Equal(steps[len(steps)-2:], []string{"CANCEL_REQUESTED", "CANCEL_REFUSED"}) || slices.Contains(steps[:len(steps)-2], "CANCEL_REQUESTED") {
+		t.Errorf("asked twice, refused once: %v", steps)
+	}
 	parcel := []orders.Parcel{{ShipmentID: "a", Status: "IN_TRANSIT", Lines: []events.ShipmentLine{{OrderLineID: o.Lines[0].ID, Quantity: 1}}}}
 	if _, err := w.store.Change(t.Context(), o.ID, w.saga.ParcelsMoved(parcel)); err != nil {
 		t.Fatal(err)

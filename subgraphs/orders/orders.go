@@ -77,6 +77,7 @@ type Saga struct {
 	DeclineCode     string
 	Committing      bool         // the stock is being committed: too late to time out
 	Cancelling      CancelReason // why the order is to be cancelled, "" when it is not: logistics is yet to agree
+	Parcelled       bool         // logistics said that a parcel was made up: nothing is cancelled any more
 	StockSettled    bool         // sold to this order, or given back
 	PaymentSettled  bool         // captured, or nothing is kept
 }

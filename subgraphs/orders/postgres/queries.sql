@@ -50,7 +50,7 @@ SELECT * FROM orders WHERE id = @id FOR UPDATE;
 -- name: UpdateOrder :exec
 UPDATE orders SET version = version + 1, status = @status, cancel_reason = @cancel_reason, updated_at = @updated_at, placed_at = @placed_at,
     payment_id = @payment_id, payment_version = @payment_version, payment_status = @payment_status, redirect_url = @redirect_url,
-    decline_code = @decline_code, committing = @committing, cancelling = @cancelling, stock_settled = @stock_settled, payment_settled = @payment_settled
+    decline_code = @decline_code, committing = @committing, cancelling = @cancelling, parcelled = @parcelled, stock_settled = @stock_settled, payment_settled = @payment_settled
 WHERE id = @id;
 
 -- name: ClaimCancellation :one

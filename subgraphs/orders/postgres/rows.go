@@ -20,7 +20,7 @@ func order(r db.Order, lines []db.OrderLine) (orders.Order, error) {
 		Saga: orders.Saga{
 			Hold: orders.Hold{ReservationID: r.ReservationID, BookingID: r.BookingID}, PaymentMethodID: r.PaymentMethodID, PaymentID: r.PaymentID,
 			PaymentVersion: int(r.PaymentVersion), PaymentStatus: r.PaymentStatus, RedirectURL: r.RedirectUrl, DeclineCode: r.DeclineCode,
-			Committing: r.Committing, Cancelling: orders.CancelReason(r.Cancelling), StockSettled: r.StockSettled, PaymentSettled: r.PaymentSettled,
+			Committing: r.Committing, Cancelling: orders.CancelReason(r.Cancelling), Parcelled: r.Parcelled, StockSettled: r.StockSettled, PaymentSettled: r.PaymentSettled,
 		},
 	}
 	if err := json.Unmarshal(r.Address, &o.Address); err != nil {

@@ -144,7 +144,7 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*ord
 		ID: o.ID, Status: string(o.Status), CancelReason: (*string)(o.CancelReason), UpdatedAt: o.UpdatedAt, PlacedAt: o.PlacedAt,
 		PaymentID: o.Saga.PaymentID, PaymentVersion: int32(o.Saga.PaymentVersion), PaymentStatus: o.Saga.PaymentStatus,
 		RedirectUrl: o.Saga.RedirectURL, DeclineCode: o.Saga.DeclineCode,
-		Committing: o.Saga.Committing, Cancelling: string(o.Saga.Cancelling), StockSettled: o.Saga.StockSettled, PaymentSettled: o.Saga.PaymentSettled,
+		Committing: o.Saga.Committing, Cancelling: string(o.Saga.Cancelling), Parcelled: o.Saga.Parcelled, StockSettled: o.Saga.StockSettled, PaymentSettled: o.Saga.PaymentSettled,
 	}); err != nil {
 		return o, err
 	}

@@ -1077,7 +1077,7 @@ enum OrderStatus {
   SHIPPED
   "All of it arrived."
   DELIVERED
-  "It will not happen: stock is back, no money is kept."
+  "It will not happen: its units go back, and no money is kept."
   CANCELLED
 }
 

@@ -1,6 +1,7 @@
 -- +goose Up
 -- An order that was placed may be cancelled, until a parcel of it is made up; logistics decides that race.
 ALTER TABLE orders ADD COLUMN cancelling text NOT NULL DEFAULT '';
+ALTER TABLE orders ADD COLUMN parcelled boolean NOT NULL DEFAULT false; -- as logistics said when it was asked
 ALTER TABLE orders ADD CONSTRAINT orders_cancelling CHECK (cancelling IN ('', 'CUSTOMER', 'SELLER', 'OUT_OF_STOCK', 'FRAUD') AND (cancelling = '' OR status <> 'CANCELLED')) NOT VALID;
 ALTER TABLE orders DROP CONSTRAINT orders_cancel_reason_check;
 ALTER TABLE orders ADD CONSTRAINT orders_cancel_reason CHECK (cancel_reason IN ('PAYMENT_FAILED', 'PAYMENT_TIMEOUT', 'OUT_OF_STOCK', 'CUSTOMER', 'SELLER', 'FRAUD')) NOT VALID;

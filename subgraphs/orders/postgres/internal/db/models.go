@@ -54,6 +54,7 @@ type Order struct {
 	PaymentSettled  bool
 	BookingID       string
 	Cancelling      string
+	Parcelled       bool
 }
 
 type OrderEvent struct {

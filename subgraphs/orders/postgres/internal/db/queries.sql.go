@@ -145,7 +145,7 @@ INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amou
     reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     $12, $13, $14, '', 0, '', '', '', false, false, false)
-RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling
+RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled
 `
 
 type InsertOrderParams struct {
@@ -211,6 +211,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (Order
 		&i.PaymentSettled,
 		&i.BookingID,
 		&i.Cancelling,
+		&i.Parcelled,
 	)
 	return i, err
 }
@@ -250,7 +251,7 @@ func (q *Queries) LinesOf(ctx context.Context, orderIds []string) ([]OrderLine, 
 }
 
 const listOrders = `-- name: ListOrders :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders
 WHERE account_id = $1
   AND ($2::text IS NULL OR status = $2)
   AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::text))
@@ -309,6 +310,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 			&i.PaymentSettled,
 			&i.BookingID,
 			&i.Cancelling,
+			&i.Parcelled,
 		); err != nil {
 			return nil, err
 		}
@@ -321,7 +323,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order
 }
 
 const lockOrder = `-- name: LockOrder :one
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id = $1 FOR UPDATE
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
@@ -355,6 +357,7 @@ func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
 		&i.PaymentSettled,
 		&i.BookingID,
 		&i.Cancelling,
+		&i.Parcelled,
 	)
 	return i, err
 }
@@ -384,7 +387,7 @@ func (q *Queries) OrderIDsOfLines(ctx context.Context, ids []string) ([]string, 
 }
 
 const ordersAfter = `-- name: OrdersAfter :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders WHERE id > $1 ORDER BY id LIMIT $2::int
 `
 
 type OrdersAfterParams struct {
@@ -429,6 +432,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 			&i.PaymentSettled,
 			&i.BookingID,
 			&i.Cancelling,
+			&i.Parcelled,
 		); err != nil {
 			return nil, err
 		}
@@ -441,7 +445,7 @@ func (q *Queries) OrdersAfter(ctx context.Context, arg OrdersAfterParams) ([]Ord
 }
 
 const ordersByID = `-- name: OrdersByID :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling FROM orders WHERE id = ANY ($1::text[])
+SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders WHERE id = ANY ($1::text[])
 `
 
 func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error) {
@@ -481,6 +485,7 @@ func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error)
 			&i.PaymentSettled,
 			&i.BookingID,
 			&i.Cancelling,
+			&i.Parcelled,
 		); err != nil {
 			return nil, err
 		}
@@ -582,8 +587,8 @@ func (q *Queries) TimelinesOf(ctx context.Context, orderIds []string) ([]OrderEv
 const updateOrder = `-- name: UpdateOrder :exec
 UPDATE orders SET version = version + 1, status = $1, cancel_reason = $2, updated_at = $3, placed_at = $4,
     payment_id = $5, payment_version = $6, payment_status = $7, redirect_url = $8,
-    decline_code = $9, committing = $10, cancelling = $11, stock_settled = $12, payment_settled = $13
-WHERE id = $14
+    decline_code = $9, committing = $10, cancelling = $11, parcelled = $12, stock_settled = $13, payment_settled = $14
+WHERE id = $15
 `
 
 type UpdateOrderParams struct {
@@ -598,6 +603,7 @@ type UpdateOrderParams struct {
 	DeclineCode    string
 	Committing     bool
 	Cancelling     string
+	Parcelled      bool
 	StockSettled   bool
 	PaymentSettled bool
 	ID             string
@@ -616,6 +622,7 @@ func (q *Queries) UpdateOrder(ctx context.Context, arg UpdateOrderParams) error 
 		arg.DeclineCode,
 		arg.Committing,
 		arg.Cancelling,
+		arg.Parcelled,
 		arg.StockSettled,
 		arg.PaymentSettled,
 		arg.ID,
