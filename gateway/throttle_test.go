@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/souk-shop/souk/clients/redis"
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/internal/clock"
@@ -135,11 +136,15 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	}{{"one", 3_000}, {"another", 2_400}, {"a third", 1_800}} {
 		t.Run(c.gateway, func(t *testing.T) {
 			metrics := prometheus.NewRegistry()
-			store, err := rate.OpenRedis(s.URL, clock.System, slog.New(slog.DiscardHandler), metrics)
+			conn, err := redis.Open(s.URL, clock.System, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { store.Close() })
+			t.Cleanup(func() { conn.Close() })
+			store, err := rate.NewRedis(conn, clock.System, metrics)
+			if err != nil {
+				t.Fatal(err)
+			}
 			h := open(t, func(c *gateway.Config) {
 				c.Metrics = metrics
 				if c.Rate, err = rate.New(rate.Config{Account: slow, Store: store, Metrics: metrics}); err != nil {

@@ -89,13 +89,14 @@ func (e *env) budgets(c *gateway.Config) error {
 		return fmt.Errorf("SOUK_TRUSTED_PROXIES: %q is not a number from 0 to 10", e.get("SOUK_TRUSTED_PROXIES"))
 	}
 	limits.Store = rate.NewMemory(e.clock)
-	if at := e.get("SOUK_REDIS_URL"); at != "" {
-		shared, err := rate.OpenRedis(at, e.clock, e.log, e.metrics)
-		if err != nil {
-			return fmt.Errorf("SOUK_REDIS_URL: %w", err)
+	shared, err := e.redis()
+	if err != nil {
+		return err
+	}
+	if shared != nil {
+		if limits.Store, err = rate.NewRedis(shared, e.clock, e.metrics); err != nil {
+			return err
 		}
-		e.close = append(e.close, shared.Close)
-		limits.Store = shared
 	}
 	c.Proxies = proxies
 	c.Rate, err = rate.New(limits)
