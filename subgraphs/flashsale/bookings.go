@@ -60,11 +60,9 @@ func (fs *FlashSales) BookWith(ctx context.Context, who viewer.Viewer, saleID, v
 	if err := checkKey(key); err != nil {
 		return BookResult{}, err
 	}
-	ticketID, err := fs.ticketOf(who, saleID, token)
-	if err != nil {
-		return BookResult{}, err
-	}
-	res, err := fs.desk.Book(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key, TicketID: ticketID})
+	r := BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key}
+	r.TicketID, r.Denied = fs.admission(who, saleID, token)
+	res, err := fs.desk.Book(ctx, saleID, r)
 	return res, at(err, "saleId")
 }
 

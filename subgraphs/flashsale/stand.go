@@ -118,6 +118,7 @@ type BookRequest struct {
 	VariantID string // "" for the only one there is
 	Key       string
 	TicketID  string // of the admission, "" without one
+	Denied    error  // why there is none, though something came as one
 }
 
 // A BookResult is what comes of a request: one of the four, or an error that concerns this request alone.

@@ -207,6 +207,9 @@ func (s *Stand) admitted(r BookRequest) (*Ticket, error) {
 	if t := s.tickets[r.TicketID]; t != nil && t.AccountID == r.AccountID && t.Admits(s.At) {
 		return t, nil
 	}
+	if r.Denied != nil {
+		return nil, r.Denied
+	}
 	return nil, ErrNotAdmitted
 }
 

@@ -118,16 +118,14 @@ func (fs *FlashSales) Token(is Turn) (string, error) {
 	return fs.door.tokens.Sign(Admission{TicketID: is.ID, SaleID: is.SaleID, AccountID: is.AccountID, ExpiresAt: *is.AdmittedUntil})
 }
 
-// ticketOf returns the ticket of a token that is the viewer's and for this sale; "" when it is not.
-func (fs *FlashSales) ticketOf(who viewer.Viewer, saleID, token string) (string, error) {
+// admission returns the ticket of a token that is the viewer's and for this sale, or why it is not. Whether that matters is for the
+// sale to say, and for the key: a booking that was made is found again when the token has long run out.
+func (fs *FlashSales) admission(who viewer.Viewer, saleID, token string) (ticketID string, denied error) {
 	if token == "" || fs.door.tokens == nil {
 		return "", nil
 	}
-	a, err := fs.door.tokens.Check(token, saleID, who.AccountID, fs.clock.Now())
-	if _, ok := fault.ForUser(err); ok {
-		return "", nil // whether it matters is for the sale to say, and for the key: what was booked is found without
-	}
-	return a.TicketID, err
+	a, denied := fs.door.tokens.Check(token, saleID, who.AccountID, fs.clock.Now())
+	return a.TicketID, denied
 }
 
 const mostDrawn = 1000

@@ -210,7 +210,7 @@ func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule fun
 		}
 		n := rule(&r, is, out)
 		if n > 0 {
-			if err := call(ctx, tx, &r, saleID, n, at.Add(is.AdmissionTime)); err != nil {
+			if err := call(ctx, tx, &r, saleID, n, until(at, is.AdmissionTime)); err != nil {
 				return err
 			}
 		}
@@ -224,6 +224,11 @@ func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule fun
 		}
 		return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectFlashSaleChanged, Payload: is.Changed()})
 	})
+}
+
+// until is when a turn goes by: on a full second, as tokens end on one.
+func until(at time.Time, d time.Duration) time.Time {
+	return at.Add(d + time.Second - time.Nanosecond).Truncate(time.Second)
 }
 
 // call lets the next n in: those of the draw first.
