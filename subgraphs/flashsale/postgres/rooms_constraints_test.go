@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 )
