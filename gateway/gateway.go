@@ -137,7 +137,7 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	seen.operation(op)
-	cost, err := g.pay(ctx, op.Cost())
+	cost, err := g.pay(ctx, op)
 	if err != nil {
 		return err
 	}

@@ -78,12 +78,14 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 // budgets bounds what one caller may ask for in a while; gateways that share a Redis agree on it.
 func (e *env) budgets(c *gateway.Config) error {
 	limits := rate.Config{Metrics: e.metrics}
-	for name, budget := range map[string]*rate.Budget{"SOUK_RATE_ACCOUNT": &limits.Account, "SOUK_RATE_IP": &limits.Address} {
+	var sale rate.Budget
+	for name, budget := range map[string]*rate.Budget{"SOUK_RATE_ACCOUNT": &limits.Account, "SOUK_RATE_IP": &limits.Address, "SOUK_RATE_SALE": &sale} {
 		var err error
 		if *budget, err = rate.ParseBudget(e.get(name)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	limits.Common = map[string]rate.Budget{"sale": sale} // as @bucket in the schema names it
 	proxies, err := strconv.Atoi(e.get("SOUK_TRUSTED_PROXIES"))
 	if err != nil || proxies < 0 || proxies > 10 {
 		return fmt.Errorf("SOUK_TRUSTED_PROXIES: %q is not a number from 0 to 10", e.get("SOUK_TRUSTED_PROXIES"))

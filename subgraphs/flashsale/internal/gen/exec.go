@@ -981,12 +981,43 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/hints.graphqls", Input: `# What the schema tells the gateway beyond types. Read beside the files of those subgraphs that use it.
+"""
+For how long anybody may keep the value: the least of an answer's fields counts. A field of the root, or one that returns an object, may not be
+kept unless it says so or inherits; any other is kept as long as the object it is of.
+"""
+directive @cacheControl(
+  "Seconds."
+  maxAge: Int
+  "For whom. PRIVATE values are kept by nobody."
+  scope: CacheControlScope
+  "As long as the object it is of."
+  inheritMaxAge: Boolean
+) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+
+"For whom a value may be kept."
+enum CacheControlScope @inaccessible {
+  "It is everybody's."
+  PUBLIC
+  "It is the caller's."
+  PRIVATE
+}
+
+"""
+All who ask for one and the same value here draw from one bucket, beside their own: the gateway refuses what is beyond it before anything
+is asked of anybody.
+"""
+directive @bucket(
+  "Which kind of bucket."
+  name: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+`, BuiltIn: false},
 	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."
     id: ID!
-  ): FlashSale
+  ): FlashSale @cacheControl(maxAge: 30)
   "Flash sales: those that run or come, the next to start first, then those that are over, the newest first."
   flashSales(
     "Only those in this status."
@@ -1283,7 +1314,7 @@ input FlashSaleCancelInput {
 "What to book."
 input FlashSaleBookInput {
   "In which sale."
-  saleId: ID!
+  saleId: ID! @bucket(name: "sale")
   "Which variant; may be left out when the sale has but one."
   variantId: ID
   "Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters."
@@ -8561,6 +8592,22 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	_ = ctx
 	res := graphql.MarshalBoolean(*v)
 	return res
+}
+
+func (ec *executionContext) unmarshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, v any) (*CacheControlScope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(CacheControlScope)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, sel ast.SelectionSet, v *CacheControlScope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) unmarshalOCountryCode2ᚖstring(ctx context.Context, v any) (*string, error) {
