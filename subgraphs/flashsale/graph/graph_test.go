@@ -146,7 +146,7 @@ func plan(units int, variants ...string) map[string]any {
 	for _, v := range variants {
 		offers = append(offers, map[string]any{"variantId": v, "price": map[string]any{"amount": "9.90", "currencyCode": "USD"}, "quantity": units})
 	}
-	return map[string]any{"title": "Black Friday", "offers": offers, "startsAt": ten, "endsAt": ten.Add(time.Hour), "idempotencyKey": id.New(id.Event)}
+	return map[string]any{"title": "Black Friday", "admission": "OPEN_DOOR", "offers": offers, "startsAt": ten, "endsAt": ten.Add(time.Hour), "idempotencyKey": id.New(id.Event)}
 }
 
 const save = `mutation ($i: FlashSaleSaveInput!) { flashSaleSave(input: $i) {
