@@ -139,6 +139,13 @@ func (g *Gateway) misunderstood(ctx context.Context) {
 	}
 }
 
+// misnamed charges for a request whose document is not known here: clients that name documents send such once for each.
+func (g *Gateway) misnamed(ctx context.Context) {
+	if who, v := g.caller(ctx); v != nil {
+		g.config.Rate.Spend(ctx, who, knock)
+	}
+}
+
 // priced returns a reply that puts the cost into the first result, if the caller wants to see it.
 func priced(ctx context.Context, d rate.Decision, to transport.Reply) transport.Reply {
 	v := visitOf(ctx)

@@ -35,6 +35,8 @@ var settings = []setting{
 	{name: "SOUK_FLASHSALE_SECRETS", secret: true, help: "what challenges and admissions of flash sales are signed with, 32 characters or more each, separated by commas: the first signs, all are accepted; made of the passport key without it"},
 	{name: "SOUK_TURNSTILE_SECRET", secret: true, help: "of Cloudflare's Turnstile, which then has a say at the door of a flash sale"},
 	{name: "SOUK_TURNSTILE_POLICY", otherwise: "both", help: "what opens that door: both a solved challenge and Turnstile's token, or either"},
+	{name: "SOUK_DOCUMENTS", help: "file of the GraphQL documents that the shop's own clients were built with, which they may name instead of sending: Apollo's manifest, or texts by id"},
+	{name: "SOUK_DOCUMENTS_ONLY", otherwise: "false", help: "true answers no other document"},
 	{name: "SOUK_JWKS_URL", otherwise: "http://accounts:4000/.well-known/jwks.json", help: "public keys of access tokens"},
 	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider: fake, or fake:FILE for one whose books outlive the process"},
 	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
