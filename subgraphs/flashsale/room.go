@@ -144,19 +144,16 @@ func (r *Room) Meter(s Sale, at time.Time, out int) int {
 	if since == nil {
 		since = &first
 	}
-	credit := min(at.Sub(*since), mostBurst).Seconds() * rate
-	if since == &first {
+	credit := min(at.Sub(*since).Seconds()*rate, max(mostBurst.Seconds()*rate, 1+meterPoll.Seconds()*rate))
+	if r.Metered == nil {
 		credit = max(credit, 1)
 	}
 	remaining, _, _ := s.Counts()
 	room := remaining + slack(remaining) - out
 	n := max(0, min(int(credit), room, int(r.Waiting())))
 	if n > 0 {
-		left := at.Add(-time.Duration((credit - float64(n)) / rate * float64(time.Second)))
-		r.Metered = &left
-		if left.After(at) {
-			r.Metered = &at
-		}
+		unused := at.Add(-time.Duration((credit - float64(n)) / rate * float64(time.Second)))
+		r.Metered = &unused
 	}
 	r.pace(at, rate, n)
 	return n

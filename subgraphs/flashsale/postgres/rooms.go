@@ -163,8 +163,8 @@ const (
 		INSERT INTO milestones (sale_id, place, lot, ticket_id)
 		SELECT $1, place, lot, id FROM (
 		    SELECT lot, id, row_number() OVER (ORDER BY lot, id) AS place FROM tickets WHERE sale_id = $1 AND lot IS NOT NULL) AS t
-		WHERE place % 500 = 0`
-	// Those behind a place of the draw: from the milestone before it, at most 500 are passed over.
+		WHERE place % 100 = 0`
+	// Those behind a place of the draw: from the milestone before it, at most 100 are passed over.
 	drawnAfter = `
 		WITH m AS (SELECT place, lot, ticket_id FROM milestones WHERE sale_id = $1 AND place <= $2 ORDER BY place DESC LIMIT 1)
 		SELECT id FROM tickets
@@ -256,7 +256,7 @@ func (s *Store) RoomsToServe(ctx context.Context, at time.Time, most int) ([]str
 	return s.q.RoomsToServe(ctx, db.RoomsToServeParams{At: at, Most: int32(most)})
 }
 
-// Tickets with their places. That of a ticket with a lot is counted from the milestone before it, past at most 500 others.
+// Tickets with their places. That of a ticket with a lot is counted from the milestone before it, past at most 100 others.
 const ticketsByID = `
 	SELECT t.id, t.sale_id, t.account_id, t.number, t.lot, t.status, t.joined_at, t.admitted_until, t.booking_id,
 	    CASE WHEN t.lot IS NULL THEN t.number WHEN r.drawn_at IS NULL THEN 0 ELSE coalesce(m.place, 0) + (
@@ -312,6 +312,24 @@ func (s *Store) Waiting(ctx context.Context) (map[string]int, error) {
 		waiting[r.SaleID] = int(r.Waiting)
 	}
 	return waiting, err
+}
+
+// auditLots draws the lot of every ticket again.
+func auditLots(ctx context.Context, tx pgx.Tx) (damage []string, err error) {
+	rows, err := tx.Query(ctx, `SELECT t.id, t.lot, s.seed FROM tickets t JOIN sales s ON s.id = t.sale_id WHERE t.lot IS NOT NULL`)
+	if err != nil {
+		return nil, err
+	}
+	var ticket string
+	var lot int64
+	var seed []byte
+	_, err = pgx.ForEachRow(rows, []any{&ticket, &lot, &seed}, func() error {
+		if want := flashsale.Lot(seed, ticket); lot != want {
+			damage = append(damage, fmt.Sprintf("ticket %s drew %d, but the seed gives it %d", ticket, lot, want))
+		}
+		return nil
+	})
+	return damage, err
 }
 
 func scanRoom(row pgx.Row) (flashsale.Room, error) {

@@ -61,7 +61,7 @@ CREATE INDEX tickets_admitted ON tickets (sale_id, admitted_until) WHERE status 
 -- A booking takes one ticket, and a ticket makes one booking.
 CREATE UNIQUE INDEX tickets_of_booking ON tickets (booking_id) WHERE booking_id IS NOT NULL;
 
--- Every 500th place of a draw, so that any other is found by counting from there.
+-- Every 100th place of a draw, so that any other is found by counting from there.
 CREATE TABLE milestones (
     sale_id   text NOT NULL REFERENCES rooms,
     place     bigint NOT NULL CHECK (place > 0),

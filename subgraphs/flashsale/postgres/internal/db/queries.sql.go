@@ -304,6 +304,60 @@ func (q *Queries) Audit(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
+const auditRooms = `-- name: AuditRooms :many
+WITH drawn AS (
+    SELECT id, sale_id, status, lot, row_number() OVER (PARTITION BY sale_id ORDER BY lot, id) AS place FROM tickets WHERE lot IS NOT NULL
+), counts AS (
+    SELECT sale_id, count(*) AS joined, count(lot) AS entrants, count(*) FILTER (WHERE status <> 'WAITING') AS called, max(number) AS newest,
+           coalesce(max(number) FILTER (WHERE lot IS NOT NULL), 0) AS newest_entrant
+    FROM tickets GROUP BY sale_id
+)
+SELECT format('room of %s: %s joined, %s of them in the draw, and %s were called, but there are tickets of %s, %s and %s', r.sale_id, r.joined, r.entrants,
+              r.called, coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))::text AS damage
+FROM rooms r LEFT JOIN counts c ON c.sale_id = r.sale_id
+WHERE (r.joined, r.entrants, r.called) <> (coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))
+UNION ALL
+SELECT format('room of %s: tickets are numbered up to %s, and those of the draw up to %s, but there are %s and %s', sale_id, newest, newest_entrant, joined, entrants)
+FROM counts WHERE newest <> joined OR newest_entrant <> entrants
+UNION ALL
+SELECT format('ticket %s of %s is %s at place %s, when %s were called', t.id, t.sale_id, t.status, t.place, r.called)
+FROM (SELECT id, sale_id, status, place FROM drawn UNION ALL SELECT id, sale_id, status, number FROM tickets WHERE lot IS NULL) AS t
+JOIN rooms r ON r.sale_id = t.sale_id WHERE (t.status <> 'WAITING') <> (t.place <= r.called)
+UNION ALL
+SELECT format('milestone %s of %s is %s, who has another place', m.place, m.sale_id, m.ticket_id)
+FROM milestones m LEFT JOIN drawn d ON d.id = m.ticket_id AND d.sale_id = m.sale_id AND d.lot = m.lot WHERE d.place IS DISTINCT FROM m.place
+UNION ALL
+SELECT format('ticket %s is USED for booking %s, which is not of its account and sale', t.id, t.booking_id)
+FROM tickets t LEFT JOIN bookings b ON b.id = t.booking_id AND b.sale_id = t.sale_id AND b.account_id = t.account_id
+WHERE t.status = 'USED' AND b.id IS NULL
+UNION ALL
+SELECT format('booking %s was made with %s tickets', b.id, count(t.id))
+FROM bookings b JOIN sales s ON s.id = b.sale_id AND s.admission <> 'OPEN_DOOR' LEFT JOIN tickets t ON t.booking_id = b.id AND t.status = 'USED'
+GROUP BY b.id HAVING count(t.id) <> 1
+ORDER BY 1
+`
+
+// AuditRooms says where tickets, the numbers of their rooms, the draws and the bookings disagree.
+func (q *Queries) AuditRooms(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, auditRooms)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var damage string
+		if err := rows.Scan(&damage); err != nil {
+			return nil, err
+		}
+		items = append(items, damage)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const beginChange = `-- name: BeginChange :exec
 INSERT INTO changes (id, sale_id, account_id, seller_id, key, input_hash, plan, needs, decision, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9)
