@@ -1267,19 +1267,50 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/hints.graphqls", Input: `# What the schema tells the gateway beyond types. Read beside the files of those subgraphs that use it.
+"""
+For how long anybody may keep the value: the least of an answer's fields counts. A field of the root, or one that returns an object, may not be
+kept unless it says so or inherits; any other is kept as long as the object it is of.
+"""
+directive @cacheControl(
+  "Seconds."
+  maxAge: Int
+  "For whom. PRIVATE values are kept by nobody."
+  scope: CacheControlScope
+  "As long as the object it is of."
+  inheritMaxAge: Boolean
+) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+
+"For whom a value may be kept."
+enum CacheControlScope @inaccessible {
+  "It is everybody's."
+  PUBLIC
+  "It is the caller's."
+  PRIVATE
+}
+
+"""
+All who ask for one and the same value here draw from one bucket, beside their own: the gateway refuses what is beyond it before anything
+is asked of anybody.
+"""
+directive @bucket(
+  "Which kind of bucket."
+  name: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+`, BuiltIn: false},
 	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."
     id: ID!
-  ): FlashSale
+  ): FlashSale @cacheControl(maxAge: 30)
   "Flash sales: those that run or come, the next to start first, then those that are over, the newest first."
   flashSales(
     "Only those in this status."
     status: FlashSaleStatus
     "How many, 1 to 100."
     first: Int = 10
-  ): [FlashSale!]! @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
+  ): [FlashSale!]! @cacheControl(maxAge: 10) @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
   "A booking, for whom it is and staff; null for everybody else."
   flashSaleBooking(
     "The booking's id."
@@ -1351,15 +1382,15 @@ type FlashSale @key(fields: "id") {
   "For people."
   title: String!
   "Whose goods are sold."
-  seller: Seller!
+  seller: Seller! @cacheControl(inheritMaxAge: true)
   "Where the sale stands."
-  status: FlashSaleStatus!
+  status: FlashSaleStatus! @cacheControl(maxAge: 0)
   "When booking opens."
   startsAt: DateTime!
   "When booking ends, should anything be left by then."
   endsAt: DateTime!
   "What is sold."
-  offers: [FlashSaleOffer!]! @listSize(assumedSize: 5)
+  offers: [FlashSaleOffer!]! @cacheControl(inheritMaxAge: true) @listSize(assumedSize: 5)
   "Units of all offers that one account may have."
   limitPerAccount: Int!
   "How long a booking waits for its checkout."
@@ -1380,14 +1411,14 @@ type FlashSale @key(fields: "id") {
   The seed of the draw, in hexadecimal, once the draw has been made: its hash is ` + "`" + `seedHash` + "`" + `. A ticket's lot is the first eight bytes, without their
   highest bit, of HMAC-SHA256 with the seed's bytes as key over the ticket's id; the lowest lot is the first, equal lots are ordered by their ids.
   """
-  seed: String
+  seed: String @cacheControl(maxAge: 0)
   "The ids of the tickets that took part in the draw, in its order; null before it has been made."
   drawnTickets(
     "How many, 1 to 1,000."
     first: Int! = 100
     "Those behind this place; 0 for the first ones."
     after: Int! = 0
-  ): [ID!] @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
+  ): [ID!] @cacheControl(maxAge: 0) @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
   "What the caller has to solve to join; null while nobody can join. A new one each time, good for one join."
   challenge: Challenge @authenticated
   "The caller's newest ticket; null for who has none."
@@ -1401,9 +1432,9 @@ type FlashSale @key(fields: "id") {
 "One variant in a sale."
 type FlashSaleOffer {
   "What."
-  variant: ProductVariant!
+  variant: ProductVariant! @cacheControl(inheritMaxAge: true)
   "What one costs in the sale."
-  price: Money!
+  price: Money! @cacheControl(inheritMaxAge: true)
   "Units in the sale: ` + "`" + `remaining + held + sold` + "`" + `, always. What went back into stock is not among them."
   quantity: Int!
   "Units of it that one account may have."
@@ -1710,7 +1741,7 @@ input FlashSaleCancelInput {
 "Which waiting room to join."
 input FlashSaleJoinInput {
   "Of which sale."
-  saleId: ID!
+  saleId: ID! @bucket(name: "sale")
   "The solution of the caller's ` + "`" + `challenge` + "`" + `: base64 of ALTCHA's JSON, as its widget makes it."
   solution: String!
 }
@@ -1718,7 +1749,7 @@ input FlashSaleJoinInput {
 "What to book."
 input FlashSaleBookInput {
   "In which sale."
-  saleId: ID!
+  saleId: ID! @bucket(name: "sale")
   "Which variant; may be left out when the sale has but one."
   variantId: ID
   "The caller's admission to a sale with a waiting room; a sale without one does not look at it."
@@ -10910,6 +10941,22 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	_ = ctx
 	res := graphql.MarshalBoolean(*v)
 	return res
+}
+
+func (ec *executionContext) unmarshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, v any) (*CacheControlScope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(CacheControlScope)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, sel ast.SelectionSet, v *CacheControlScope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalOChallenge2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐChallenge(ctx context.Context, sel ast.SelectionSet, v *flashsale.Challenge) graphql.Marshaler {
