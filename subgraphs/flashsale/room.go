@@ -83,9 +83,9 @@ func (e Entry) become(p Entry, startsAt time.Time, isOpen bool) Entry {
 // A Room is the waiting room of a sale, in numbers. Places in the queue are numbered from 1: those of the draw first, in its order,
 // then the others in the order of joining.
 type Room struct {
-	Joined   int64 // tickets ever given; the newest has this number
-	Entrants int64 // of these, those that take part in the draw: the first ones
-	Called   int64 // places whose turn has come
+	Joined   int64      // tickets ever given; the newest has this number
+	Entrants int64      // of these, those that take part in the draw: the first ones
+	Called   int64      // places whose turn has come
 	ClosedAt *time.Time // since when nobody joins the draw any more
 	DrawnAt  *time.Time
 	Metered  *time.Time // since when people may be let in, at the sale's rate

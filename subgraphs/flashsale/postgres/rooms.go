@@ -21,12 +21,12 @@ const (
 	roomColumns   = `sale_id, joined, entrants, called, closed_at, drawn_at, metered_at, pace, paced_at, rev`
 	ticketColumns = `id, sale_id, account_id, number, lot, status, joined_at, admitted_until, booking_id`
 
-	// The tickets that bookings are asked for with. The lock keeps a turn from going by while it is taken.
-	ticketsOfBookers = `SELECT ` + ticketColumns + ` FROM tickets WHERE sale_id = $1 AND id = ANY ($2) FOR NO KEY UPDATE`
-
+	// The tickets that bookings are asked for with.
+	ticketsOfBookers = `SELECT ` + ticketColumns + ` FROM tickets WHERE sale_id = $1 AND id = ANY ($2)`
+	// Should the turn of one of them have gone by in between, the trigger turn_comes_once refuses it all, and it is tried again.
 	useTickets = `
 		UPDATE tickets t SET status = 'USED', booking_id = d.booking_id
-		FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS booking_id) AS d WHERE t.id = d.id AND t.status = 'ADMITTED'`
+		FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS booking_id) AS d WHERE t.id = d.id`
 
 	lockRoom = `SELECT ` + roomColumns + ` FROM rooms WHERE sale_id = $1 FOR NO KEY UPDATE`
 	// Whose turn has gone by before they came again. What a booking has locked is its own: waiting for it here could wait for ever.

@@ -96,7 +96,7 @@ BEGIN
         AND (OLD.admitted_until IS NULL OR NEW.admitted_until = OLD.admitted_until) THEN
         RETURN NEW;
     END IF;
-    RAISE integrity_constraint_violation USING MESSAGE = format('ticket %s is %s and cannot become %s', OLD.id, OLD.status, NEW.status);
+    RAISE integrity_constraint_violation USING CONSTRAINT = TG_NAME, MESSAGE = format('ticket %s is %s and cannot become %s', OLD.id, OLD.status, NEW.status);
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER seed_stays BEFORE UPDATE OF seed ON sales FOR EACH ROW WHEN (NEW.seed <> OLD.seed) EXECUTE FUNCTION seed_stays();
