@@ -17,6 +17,7 @@ import (
 	"github.com/souk-shop/souk/clients/blob"
 	clientnats "github.com/souk-shop/souk/clients/nats"
 	"github.com/souk-shop/souk/clients/postgres"
+	"github.com/souk-shop/souk/clients/redis"
 	"github.com/souk-shop/souk/internal/bus"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/outbox"
@@ -40,6 +41,7 @@ type env struct {
 	supergraphFile string                            // what the gateway serves instead of souk's own
 
 	nc    *clientnats.Conn
+	rd    *redis.Conn
 	close []func() error
 }
 
@@ -95,6 +97,21 @@ func (e *env) nats(ctx context.Context) (*nats.Conn, jetstream.JetStream, error)
 	}
 	e.nc = nc
 	return nc.Conn, nc.Streams, nil
+}
+
+// redis opens the connection that all parts of this process share, nil when nothing is shared with other processes.
+func (e *env) redis() (*redis.Conn, error) {
+	url := e.get("SOUK_REDIS_URL")
+	if e.rd != nil || url == "" {
+		return e.rd, nil
+	}
+	rd, err := redis.Open(url, e.clock, e.log)
+	if err != nil {
+		return nil, fmt.Errorf("SOUK_REDIS_URL: %w", err)
+	}
+	e.close = append(e.close, rd.Close)
+	e.rd = rd
+	return rd, nil
 }
 
 // blobs opens where pictures and feeds are kept.

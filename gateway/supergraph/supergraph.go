@@ -26,6 +26,8 @@ type Supergraph struct {
 	virtual   map[string]bool     // interfaces that some subgraph sees as one object
 	rules     Rules
 	prices    Prices
+	buckets   Buckets
+	hints     Hints
 }
 
 // A Service is a subgraph as the supergraph file names it.
@@ -67,8 +69,12 @@ func Parse(sdl string) (*Supergraph, error) {
 		}
 	}
 	s.prices = readPrices(s.ordered)
-	s.rules, err = readRules(s.ordered, s.objects)
-	return s, err
+	s.buckets = readBuckets(s.types)
+	if s.rules, err = readRules(s.ordered, s.objects); err != nil {
+		return nil, err
+	}
+	s.hints = readHints(s.ordered, s.objects, s.rules)
+	return s, nil
 }
 
 // Services lists the subgraphs in the order of the file.
@@ -85,6 +91,12 @@ func (s *Supergraph) Rules() Rules { return s.rules }
 
 // Prices returns what asking for each field costs.
 func (s *Supergraph) Prices() Prices { return s.prices }
+
+// Buckets returns by which values callers draw from common buckets.
+func (s *Supergraph) Buckets() Buckets { return s.buckets }
+
+// Hints returns for how long each field may be kept.
+func (s *Supergraph) Hints() Hints { return s.hints }
 
 // linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
 // the graph's business: composed directives come with one.

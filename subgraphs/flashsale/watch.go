@@ -10,11 +10,22 @@ import (
 
 // Live is the counts of a sale at a moment.
 type Live struct {
-	SaleID string
-	Status Status
-	Offers []Count
-	AsOf   time.Time
-	Seq    int64 // counts with a lower one are old news
+	SaleID   string
+	Status   Status
+	StartsAt time.Time
+	Offers   []Count
+	AsOf     time.Time
+	Seq      int64 // counts with a lower one are old news
+	Room     Progress
+}
+
+// Progress is how far a waiting room has got.
+type Progress struct {
+	Joined    int64 // tickets ever given
+	Called    int64 // places whose turn has come
+	Drawn     bool
+	PerSecond float64 // people let in, lately
+	Rev       int64   // rises with every change
 }
 
 // A Count is the counts of one variant in a sale.
@@ -28,8 +39,18 @@ type Count struct {
 // Key returns the sale's id.
 func (l Live) Key() string { return l.SaleID }
 
-// Rank orders what is told of a sale.
-func (l Live) Rank() int64 { return l.Seq }
+// Rank orders what is told of a sale: by its counts, and where they are the same, by its waiting room.
+func (l Live) Rank() int64 { return l.Seq<<revBits | min(l.Room.Rev, 1<<revBits-1) }
+
+const revBits = 26 // a room changes less often than that, and 2^37 movements are more than there are units
+
+// Waiting returns how many people's turn is to come.
+func (l Live) Waiting() int {
+	if l.Status == Ended || l.Status == Cancelled {
+		return 0
+	}
+	return int(l.Room.Joined - l.Room.Called)
+}
 
 // Remaining returns how many units of all offers can be booked.
 func (l Live) Remaining() (n int) {
@@ -57,7 +78,10 @@ func (l Live) Sold() (n int) {
 
 // Live returns the sale's counts.
 func (s Sale) Live(now time.Time) Live {
-	l := Live{SaleID: s.ID, Status: s.Status(now), AsOf: now, Seq: s.Seq}
+	l := Live{SaleID: s.ID, Status: s.Status(now), StartsAt: s.StartsAt, AsOf: now, Seq: s.Seq}
+	if s.HasRoom() {
+		l.Room = Progress{Joined: s.Room.Joined, Called: s.Room.Called, Drawn: s.Room.DrawnAt != nil, PerSecond: s.perSecond(), Rev: s.Room.Rev}
+	}
 	for _, o := range s.Offers {
 		l.Offers = append(l.Offers, Count{o.VariantID, o.Remaining, o.Held, o.Sold})
 	}
@@ -95,7 +119,10 @@ func (fs *FlashSales) live(ctx context.Context, saleIDs []string) ([]Live, error
 
 // Told passes on to those who watch what this or another process has changed. It does not wait for any of them.
 func (fs *FlashSales) Told(e events.FlashSaleChanged) {
-	l := Live{SaleID: e.SaleID, Status: Status(e.Status), AsOf: e.At.At, Seq: e.Seq}
+	l := Live{SaleID: e.SaleID, Status: Status(e.Status), StartsAt: e.StartsAt, AsOf: e.At.At, Seq: e.Seq}
+	if r := e.Room; r != nil {
+		l.Room = Progress{Joined: r.Joined, Called: r.Called, Drawn: r.Drawn, PerSecond: r.PerSecond, Rev: r.Rev}
+	}
 	for _, o := range e.Offers {
 		l.Offers = append(l.Offers, Count{o.VariantID, o.Remaining, o.Held, o.Sold})
 	}

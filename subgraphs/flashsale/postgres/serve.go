@@ -20,10 +20,11 @@ import (
 // What a stand is read with, in one trip. The sale is locked before anything else is looked at, so that what is read after it is
 // what the lock's last owner left.
 const (
-	lockSale = `
-		SELECT id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, cancelled_at, told, seq
-		FROM sales WHERE id = $1 FOR NO KEY UPDATE`
-	poolsOf = `
+	saleColumns = `id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, cancelled_at, told, seq,
+		admission, room_opens_at, difficulty, admit_per_second, admission_seconds, seed`
+	lockSale = `SELECT ` + saleColumns + ` FROM sales WHERE id = $1 FOR NO KEY UPDATE`
+	roomOf   = `SELECT ` + roomColumns + ` FROM rooms WHERE sale_id = $1`
+	poolsOf  = `
 		SELECT sale_id, variant_id, amount, currency, limit_per_account, quantity, remaining, held, sold
 		FROM pools WHERE sale_id = $1 ORDER BY position`
 	nextToEnd = `
@@ -59,6 +60,9 @@ func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.Bo
 	w := flashsale.Wanted{Accounts: make([]string, len(requests)), Keys: make([]string, len(requests))}
 	for i, r := range requests {
 		w.Accounts[i], w.Keys[i] = r.AccountID, r.Key
+		if r.TicketID != "" {
+			w.Tickets = append(w.Tickets, r.TicketID)
+		}
 	}
 	err = s.Serve(ctx, saleID, w, at, func(stand *flashsale.Stand) error {
 		results = make([]flashsale.BookResult, len(requests))
@@ -77,20 +81,23 @@ func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.Bo
 // the pipeline.
 func open(ctx context.Context, p *pipeline.Pipeline, saleID string, w flashsale.Wanted, at time.Time) (*flashsale.Stand, error) {
 	var found *flashsale.Sale
+	var in flashsale.Room
 	var offers []flashsale.Offer
+	var tickets []flashsale.Ticket
 	var bookings []flashsale.Booking
 	next := map[string]time.Time{}
 	p.Collect(lockSale, saleID)(func(row pgx.Rows) error {
-		var r db.Sale
-		err := row.Scan(&r.ID, &r.SellerID, &r.Title, &r.StartsAt, &r.EndsAt, &r.LimitPerAccount, &r.HoldSeconds, &r.CancelledAt, &r.Told, &r.Seq)
-		is := sale(r)
+		is, err := scanSale(row)
 		found = &is
 		return err
 	})
+	p.Collect(roomOf, saleID)(func(row pgx.Rows) (err error) {
+		in, err = scanRoom(row)
+		return err
+	})
 	p.Collect(poolsOf, saleID)(func(row pgx.Rows) error {
-		var r db.Pool
-		err := row.Scan(&r.SaleID, &r.VariantID, &r.Amount, &r.Currency, &r.LimitPerAccount, &r.Quantity, &r.Remaining, &r.Held, &r.Sold)
-		offers = append(offers, offer(r))
+		o, err := scanOffer(row)
+		offers = append(offers, o)
 		return err
 	})
 	if w.Keys != nil {
@@ -111,11 +118,33 @@ func open(ctx context.Context, p *pipeline.Pipeline, saleID string, w flashsale.
 			return err
 		})
 	}
+	if w.Tickets != nil {
+		p.Collect(ticketsOfBookers, saleID, w.Tickets)(func(row pgx.Rows) error {
+			t, err := scanTicket(row)
+			tickets = append(tickets, t)
+			return err
+		})
+	}
 	if err := p.Send(ctx); err != nil || found == nil {
 		return nil, err
 	}
-	found.Offers = offers
-	return flashsale.NewStand(at, *found, bookings, next), nil
+	found.Offers, found.Room = offers, in
+	stand := flashsale.NewStand(at, *found, bookings, next)
+	stand.Present(tickets)
+	return stand, nil
+}
+
+func scanSale(row pgx.Row) (flashsale.Sale, error) {
+	var r db.Sale
+	err := row.Scan(&r.ID, &r.SellerID, &r.Title, &r.StartsAt, &r.EndsAt, &r.LimitPerAccount, &r.HoldSeconds, &r.CancelledAt, &r.Told, &r.Seq,
+		&r.Admission, &r.RoomOpensAt, &r.Difficulty, &r.AdmitPerSecond, &r.AdmissionSeconds, &r.Seed)
+	return sale(r), err
+}
+
+func scanOffer(row pgx.Row) (flashsale.Offer, error) {
+	var r db.Pool
+	err := row.Scan(&r.SaleID, &r.VariantID, &r.Amount, &r.Currency, &r.LimitPerAccount, &r.Quantity, &r.Remaining, &r.Held, &r.Sold)
+	return offer(r), err
 }
 
 var errEndedMeanwhile = errors.New("a booking changed under the lock on its sale")
@@ -131,6 +160,15 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 	}
 	if made := stand.Made(); made != nil {
 		if err := q.AddBookings(ctx, added(s.ID, stand.At, made)); err != nil {
+			return err
+		}
+	}
+	if used := stand.Used(); used != nil {
+		ids, bookings := make([]string, len(used)), make([]string, len(used))
+		for i, t := range used {
+			ids[i], bookings[i] = t.ID, t.BookingID
+		}
+		if _, err := p.Exec(ctx, useTickets, ids, bookings); err != nil {
 			return err
 		}
 	}
@@ -168,6 +206,8 @@ func edit(ctx context.Context, q *db.Queries, s *flashsale.Sale) error {
 	return errors.Join(q.EditSale(ctx, db.EditSaleParams{
 		ID: s.ID, Title: s.Title, StartsAt: s.StartsAt, EndsAt: s.EndsAt, LimitPerAccount: int32(s.LimitPerAccount),
 		HoldSeconds: int32(s.HoldTime / time.Second), CancelledAt: s.CancelledAt, Told: string(s.Told),
+		Admission: string(s.Admission), RoomOpensAt: s.RoomOpensAt, Difficulty: int32(s.Difficulty), AdmitPerSecond: int32(s.AdmitPerSecond),
+		AdmissionSeconds: int32(s.AdmissionTime / time.Second),
 	}), q.EditPools(ctx, pools))
 }
 
@@ -211,11 +251,11 @@ func addTransfer(ctx context.Context, q *db.Queries, t flashsale.Transfer, at ti
 	return q.AddTransfer(ctx, db.AddTransferParams{ID: t.ID, SaleID: t.SaleID, Lines: lines, At: at})
 }
 
-// again runs fn in a transaction, and once more when a key was used in another sale meanwhile: then fn finds it. Committing
-// wakes the relay.
+// again runs fn in a transaction, and again when a key was used in another sale meanwhile, or the turn of a ticket went by: then fn
+// finds it so. Committing wakes the relay.
 func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) error {
 	err := pipeline.Transact(ctx, s.pool, fn)
-	if violates(err, "bookings_of_key") {
+	for tries := 1; tries < mostTries && (violates(err, "bookings_of_key") || violates(err, "turn_comes_once")); tries++ {
 		err = pipeline.Transact(ctx, s.pool, fn)
 	}
 	if err == nil {
@@ -223,6 +263,8 @@ func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) er
 	}
 	return err
 }
+
+const mostTries = 3
 
 func violates(err error, constraint string) bool {
 	var refused *pgconn.PgError

@@ -4,9 +4,11 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/internal/money"
@@ -36,7 +38,9 @@ func (s *Store) SalesByID(ctx context.Context, ids []string) ([]flashsale.Sale, 
 	var found []flashsale.Sale
 	for _, r := range rows {
 		if n := len(found); n == 0 || found[n-1].ID != r.Sale.ID {
-			found = append(found, sale(r.Sale))
+			is := sale(r.Sale)
+			is.Room = room(r.Room)
+			found = append(found, is)
 		}
 		of := &found[len(found)-1]
 		of.Offers = append(of.Offers, offer(r.Pool))
@@ -104,21 +108,33 @@ func (s *Store) NextMoment(ctx context.Context) (at time.Time, any bool, err err
 const nextMoment = `
 	SELECT least(
 	    (SELECT expires_at FROM bookings WHERE status = 'HELD' ORDER BY expires_at LIMIT 1),
-	    (SELECT starts_at FROM sales WHERE told = 'SCHEDULED' ORDER BY starts_at LIMIT 1),
-	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'OPEN') ORDER BY ends_at LIMIT 1))`
+	    (SELECT room_opens_at FROM sales WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' ORDER BY room_opens_at LIMIT 1),
+	    (SELECT starts_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM') ORDER BY starts_at LIMIT 1),
+	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') ORDER BY ends_at LIMIT 1))`
 
-// Audit compares the log with the pools, the bookings and what moved between sales and stock, and says where they disagree:
-// nothing, as long as the constraints are in place. It reads everything, as of one moment, and locks nothing.
-func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
+// Audit compares the log with the pools, the bookings and what moved between sales and stock, and the waiting rooms with their
+// tickets, their draws and what was booked, and says where they disagree: nothing, as long as the constraints are in place. It
+// reads everything, as of one moment, and locks nothing.
+func (s *Store) Audit(ctx context.Context) (damage []string, err error) {
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		units, err1 := q.Audit(ctx)
+		rooms, err2 := q.AuditRooms(ctx)
+		lots, err3 := auditLots(ctx, tx)
+		damage = slices.Concat(units, rooms, lots)
+		return errors.Join(err1, err2, err3)
+	})
+	return damage, err
+}
 
 func sale(r db.Sale) flashsale.Sale {
 	s := flashsale.Sale{
 		ID: r.ID, SellerID: r.SellerID, Title: r.Title, StartsAt: r.StartsAt.UTC(), EndsAt: r.EndsAt.UTC(), LimitPerAccount: int(r.LimitPerAccount),
-		HoldTime: time.Duration(r.HoldSeconds) * time.Second, Told: flashsale.Status(r.Told), Seq: r.Seq,
-	}
-	if r.CancelledAt != nil {
-		at := r.CancelledAt.UTC()
-		s.CancelledAt = &at
+		HoldTime: time.Duration(r.HoldSeconds) * time.Second, Told: flashsale.Status(r.Told), Seq: r.Seq, CancelledAt: inUTC(r.CancelledAt), Seed: r.Seed,
+		Entry: flashsale.Entry{
+			Admission: flashsale.Policy(r.Admission), RoomOpensAt: r.RoomOpensAt.UTC(), Difficulty: int(r.Difficulty),
+			AdmitPerSecond: int(r.AdmitPerSecond), AdmissionTime: time.Duration(r.AdmissionSeconds) * time.Second,
+		},
 	}
 	return s
 }

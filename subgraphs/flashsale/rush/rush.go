@@ -1,4 +1,4 @@
-// Package rush lets those who book in one sale at once share a transaction.
+// Package rush lets those who book in one sale at once share a transaction, and so those who join its waiting room.
 package rush
 
 import (
@@ -12,14 +12,16 @@ import (
 
 // A Desk takes requests one by one and has them booked together. It is a flashsale.Desk.
 type Desk struct {
-	group *batch.Group[string, flashsale.BookRequest, flashsale.BookResult] // by sale
+	group   *batch.Group[string, flashsale.BookRequest, flashsale.BookResult] // by sale
+	joins   *batch.Group[string, string, flashsale.JoinResult]                // of accounts, by sale
+	lookups *batch.Group[struct{}, string, flashsale.Standing]                // of tickets
 }
 
 var _ flashsale.Desk = (*Desk)(nil)
 
 // New returns a desk in front of a store, which serves as many at once as the config says.
 func New(s flashsale.Store, c clock.Clock, cfg batch.Config) *Desk {
-	return &Desk{batch.New(func(ctx context.Context, saleID string, requests []flashsale.BookRequest) ([]batch.Result[flashsale.BookResult], error) {
+	return &Desk{joins: joins(s, c, cfg), lookups: lookups(s, c, cfg), group: batch.New(func(ctx context.Context, saleID string, requests []flashsale.BookRequest) ([]batch.Result[flashsale.BookResult], error) {
 		results, err := s.Book(ctx, saleID, requests, c.Now())
 		out := make([]batch.Result[flashsale.BookResult], len(requests))
 		for i := range out {
@@ -47,4 +49,6 @@ func (d *Desk) Book(ctx context.Context, saleID string, r flashsale.BookRequest)
 }
 
 // Close lets those who wait have their answers, and refuses others.
-func (d *Desk) Close(ctx context.Context) error { return d.group.Close(ctx) }
+func (d *Desk) Close(ctx context.Context) error {
+	return errors.Join(d.group.Close(ctx), d.joins.Close(ctx), d.lookups.Close(ctx))
+}
