@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -227,14 +228,18 @@ func (c client) bookings(sale string) int {
 	return len(list(got.at("flashSale.myBookings")))
 }
 
-// get asks for a document by GET.
+// get asks for a document by GET: its text, or "id:" and its name.
 func (s *testShop) get(query, sale string, headers ...string) (*http.Response, []byte) {
 	s.t.Helper()
 	v, err := json.Marshal(vars{"id": sale})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	at := s.base + "/graphql?" + url.Values{"query": {query}, "variables": {string(v)}}.Encode()
+	parameters := url.Values{"query": {query}, "variables": {string(v)}}
+	if name, ok := strings.CutPrefix(query, "id:"); ok {
+		parameters = url.Values{"documentId": {name}, "variables": {string(v)}}
+	}
+	at := s.base + "/graphql?" + parameters.Encode()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, at, nil)
 	if err != nil {
 		s.t.Fatal(err)
@@ -259,11 +264,11 @@ func (s *testShop) get(query, sale string, headers ...string) (*http.Response, [
 // the landing page costs hardly a fetch.
 func TestS127S136TheLandingPageIsKept(t *testing.T) {
 	t.Parallel()
-	s := openShop(t, nil)
+	s := openShop(t, map[string]string{"SOUK_DOCUMENTS": manifest(t, map[string]string{"landing": landingPage})})
 	const units = 8
 	sale := s.flashSale(s.sell("Landing Lamp", "19.90", 1, units).variants[0], "9.90", units)
 
-	res, page := s.get(landingPage, sale)
+	res, page := s.get("id:landing", sale) // a persisted document, by GET
 	tag := res.Header.Get("ETag")
 	if c := res.Header.Get("Cache-Control"); res.StatusCode != 200 || !strings.HasPrefix(c, "public, max-age=") || !strings.Contains(c, "stale-while-revalidate=") || tag == "" ||
 		res.Header.Get("Vary") != "Accept, Authorization" || !bytes.Contains(page, []byte("Landing Lamp")) {
@@ -294,7 +299,7 @@ func TestS127S136TheLandingPageIsKept(t *testing.T) {
 				if n%2 == 0 {
 					has = []string{"If-None-Match: " + tag}
 				}
-				res, body := s.in(t).get(landingPage, sale, has...)
+				res, body := s.in(t).get("id:landing", sale, has...)
 				if n%2 == 0 && res.StatusCode != 304 || n%2 == 1 && (res.StatusCode != 200 || !bytes.Equal(body, page)) {
 					t.Errorf("%d: %s", i, res.Status)
 				}
@@ -368,16 +373,8 @@ func (f writer) Write(p []byte) (int, error) { return f(p) }
 // not built with, once that is asked for.
 func TestS140DocumentsAreBounded(t *testing.T) {
 	t.Parallel()
-	manifest := t.TempDir() + "/documents.json"
-	trusted, err := json.Marshal(map[string]string{"live": liveOf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(manifest, trusted, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	s := &testShop{t: t, breakers: map[string]*breaker{}}
-	env := map[string]string{"SOUK_DOCUMENTS": manifest, "SOUK_DOCUMENTS_ONLY": "true", "SOUK_RATE_IP": "1/500"}
+	env := map[string]string{"SOUK_DOCUMENTS": manifest(t, map[string]string{"live": liveOf}), "SOUK_DOCUMENTS_ONLY": "true", "SOUK_RATE_IP": "1/500"}
 	s.start(t.TempDir(), func(name string) string { return env[name] }, slog.New(slog.DiscardHandler))
 	before := s.fetches("")
 	status, got := s.guest().ask(liveOf, vars{"id": id.New(id.FlashSale)})
@@ -411,6 +408,20 @@ func TestS140DocumentsAreBounded(t *testing.T) {
 	if _, got := open.guest().ask(dear, nil); got.code(0) != "THROTTLED" || open.fetches("") != beforeOpen {
 		t.Errorf("what is dear, again: %v", got.errors)
 	}
+}
+
+// manifest writes documents to a file.
+func manifest(t *testing.T, documents map[string]string) (file string) {
+	t.Helper()
+	text, err := json.Marshal(documents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "documents.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func chained(n int) string {
