@@ -83,9 +83,10 @@ func (e Entry) become(p Entry, startsAt time.Time, isOpen bool) Entry {
 // A Room is the waiting room of a sale, in numbers. Places in the queue are numbered from 1: those of the draw first, in its order,
 // then the others in the order of joining.
 type Room struct {
-	Joined   int64 // tickets ever given; the newest has this number
-	Entrants int64 // of these, those that take part in the draw: the first ones
-	Called   int64 // places whose turn has come
+	Joined   int64      // tickets ever given; the newest has this number
+	Entrants int64      // of these, those that take part in the draw: the first ones
+	Called   int64      // places whose turn has come
+	ClosedAt *time.Time // since when nobody joins the draw any more
 	DrawnAt  *time.Time
 	Metered  *time.Time // since when people may be let in, at the sale's rate
 	Pace     float64    // people let in each second, lately
@@ -100,7 +101,8 @@ func (r Room) Waiting() int64 { return r.Joined - r.Called }
 type Rooms interface {
 	// Join has each of these accounts, in their order, join the room of a sale by the rules of its lobby. ErrNoSale when there is none.
 	Join(ctx context.Context, saleID string, accounts []string, at time.Time) ([]JoinResult, error)
-	// Admit has the rule decide, unless another process is about it, who is let in. Before that it makes the draw that is due, and notes whose turn went by.
+	// Admit has the rule decide, unless another process is about it, how many are let in. Before that it notes whose turn went by, and
+	// makes the draw that is due: who joins meanwhile does not wait for it.
 	Admit(ctx context.Context, saleID string, at time.Time, rule func(r *Room, s Sale, out int) int) error
 	// RoomsToServe lists up to most sales in whose rooms there is something to do.
 	RoomsToServe(ctx context.Context, at time.Time, most int) ([]string, error)

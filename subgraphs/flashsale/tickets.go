@@ -171,7 +171,7 @@ func (s Sale) soldForAll() bool {
 func (l *Lobby) give(accountID string) Ticket {
 	r := &l.Sale.Room
 	// Who takes part in the draw joined before anybody who does not, whatever the clocks of those who gave the tickets.
-	drawn := l.Sale.Admission == Lottery && l.At.Before(l.Sale.StartsAt) && r.DrawnAt == nil && r.Entrants == r.Joined
+	drawn := l.Sale.Admission == Lottery && l.At.Before(l.Sale.StartsAt) && r.ClosedAt == nil && r.Entrants == r.Joined
 	r.Joined++
 	t := Ticket{ID: id.New(id.Ticket), SaleID: l.Sale.ID, AccountID: accountID, Number: r.Joined, Noted: TicketWaiting, JoinedAt: l.At}
 	if drawn {

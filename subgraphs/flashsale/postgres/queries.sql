@@ -131,7 +131,7 @@ INSERT INTO tickets (id, sale_id, account_id, number, lot, status, joined_at)
 SELECT unnest(@ids::text[]), @sale_id, unnest(@account_ids::text[]), unnest(@numbers::bigint[]), nullif(unnest(@lots::bigint[]), -1), 'WAITING', @at;
 
 -- name: SaveRoom :exec
-UPDATE rooms SET joined = @joined, entrants = @entrants, called = @called, drawn_at = @drawn_at, metered_at = @metered_at, pace = @pace, paced_at = @paced_at, rev = @rev
+UPDATE rooms SET joined = @joined, entrants = @entrants, called = @called, closed_at = @closed_at, drawn_at = @drawn_at, metered_at = @metered_at, pace = @pace, paced_at = @paced_at, rev = @rev
 WHERE sale_id = @sale_id;
 
 -- name: Audit :many

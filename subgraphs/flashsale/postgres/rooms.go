@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	roomColumns   = `sale_id, joined, entrants, called, drawn_at, metered_at, pace, paced_at, rev`
+	roomColumns   = `sale_id, joined, entrants, called, closed_at, drawn_at, metered_at, pace, paced_at, rev`
 	ticketColumns = `id, sale_id, account_id, number, lot, status, joined_at, admitted_until, booking_id`
 
-	// The tickets that bookings are asked for with. The lock keeps a turn from going by while it is taken.
-	ticketsOfBookers = `SELECT ` + ticketColumns + ` FROM tickets WHERE sale_id = $1 AND id = ANY ($2) FOR NO KEY UPDATE`
-
+	// The tickets that bookings are asked for with.
+	ticketsOfBookers = `SELECT ` + ticketColumns + ` FROM tickets WHERE sale_id = $1 AND id = ANY ($2)`
+	// Should the turn of one of them have gone by in between, the trigger turn_comes_once refuses it all, and it is tried again.
 	useTickets = `
 		UPDATE tickets t SET status = 'USED', booking_id = d.booking_id
-		FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS booking_id) AS d WHERE t.id = d.id AND t.status = 'ADMITTED'`
+		FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS booking_id) AS d WHERE t.id = d.id`
 
 	lockRoom = `SELECT ` + roomColumns + ` FROM rooms WHERE sale_id = $1 FOR NO KEY UPDATE`
 	// Whose turn has gone by before they came again. What a booking has locked is its own: waiting for it here could wait for ever.
@@ -159,11 +159,14 @@ const (
 		UPDATE tickets SET status = 'EXPIRED' WHERE id IN (
 		    SELECT id FROM tickets WHERE sale_id = $1 AND status = 'ADMITTED' AND admitted_until <= $2 FOR NO KEY UPDATE SKIP LOCKED)`
 	countAdmitted = `SELECT count(*) FROM tickets WHERE sale_id = $1 AND status = 'ADMITTED'`
+	closeRoom     = `UPDATE rooms SET closed_at = $2, rev = rev + 1 WHERE sale_id = $1 AND closed_at IS NULL`
+	lockDraw      = `SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AND EXISTS (SELECT FROM rooms WHERE sale_id = $1 AND drawn_at IS NULL)`
 	draw          = `
 		INSERT INTO milestones (sale_id, place, lot, ticket_id)
 		SELECT $1, place, lot, id FROM (
 		    SELECT lot, id, row_number() OVER (ORDER BY lot, id) AS place FROM tickets WHERE sale_id = $1 AND lot IS NOT NULL) AS t
 		WHERE place % 100 = 0`
+	noteDraw = `UPDATE rooms SET drawn_at = $2, rev = rev + 1 WHERE sale_id = $1`
 	// Those behind a place of the draw: from the milestone before it, at most 100 are passed over.
 	drawnAfter = `
 		WITH m AS (SELECT place, lot, ticket_id FROM milestones WHERE sale_id = $1 AND place <= $2 ORDER BY place DESC LIMIT 1)
@@ -178,7 +181,8 @@ var errQueueHasGaps = errors.New("fewer tickets wait than were counted")
 
 // Admit lets people in by a rule, unless another process is about it.
 func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule func(r *flashsale.Room, is flashsale.Sale, out int) int) error {
-	return outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	drawing := false
+	err := outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		r, err := scanRoom(tx.QueryRow(ctx, lockFreeRoom, saleID))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // another process has it
@@ -202,11 +206,9 @@ func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule fun
 		is := found[0]
 		is.Room, is.AsOf = r, at
 		before := r
-		if is.Admission == flashsale.Lottery && r.DrawnAt == nil {
-			if _, err := tx.Exec(ctx, draw, saleID); err != nil {
-				return fmt.Errorf("draw: %w", err)
-			}
-			r.DrawnAt = &at
+		if drawing = is.Admission == flashsale.Lottery && r.DrawnAt == nil; drawing {
+			_, err := tx.Exec(ctx, closeRoom, saleID, at)
+			return err
 		}
 		n := rule(&r, is, out)
 		if n > 0 {
@@ -224,6 +226,38 @@ func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule fun
 		}
 		return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectFlashSaleChanged, Payload: is.Changed()})
 	})
+	if err != nil || !drawing {
+		return err
+	}
+	if drawn, err := s.draw(ctx, saleID, at); err != nil || !drawn {
+		return err
+	}
+	return s.Admit(ctx, saleID, at, rule)
+}
+
+// draw orders the lots of a room that is closed, unless another process is about it, and holds up nobody who joins meanwhile: the
+// room is locked for the last statement alone.
+func (s *Store) draw(ctx context.Context, saleID string, at time.Time) (drawn bool, err error) {
+	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, lockDraw, saleID).Scan(&drawn); err != nil || !drawn {
+			return err
+		}
+		for _, step := range []struct {
+			sql  string
+			args []any
+		}{{draw, []any{saleID}}, {noteDraw, []any{saleID, at}}} {
+			if _, err := tx.Exec(ctx, step.sql, step.args...); err != nil {
+				return fmt.Errorf("draw: %w", err)
+			}
+		}
+		found, err := (&Store{q: s.q.WithTx(tx)}).SalesByID(ctx, []string{saleID})
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		found[0].AsOf = at
+		return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectFlashSaleChanged, Payload: found[0].Changed()})
+	})
+	return drawn && err == nil, err
 }
 
 // until is when a turn goes by: on a full second, as tokens end on one.
@@ -334,20 +368,20 @@ func auditLots(ctx context.Context, tx pgx.Tx) (damage []string, err error) {
 
 func scanRoom(row pgx.Row) (flashsale.Room, error) {
 	var r db.Room
-	err := row.Scan(&r.SaleID, &r.Joined, &r.Entrants, &r.Called, &r.DrawnAt, &r.MeteredAt, &r.Pace, &r.PacedAt, &r.Rev)
+	err := row.Scan(&r.SaleID, &r.Joined, &r.Entrants, &r.Called, &r.ClosedAt, &r.DrawnAt, &r.MeteredAt, &r.Pace, &r.PacedAt, &r.Rev)
 	return room(r), err
 }
 
 func room(r db.Room) flashsale.Room {
 	return flashsale.Room{
-		Joined: r.Joined, Entrants: r.Entrants, Called: r.Called, DrawnAt: inUTC(r.DrawnAt), Metered: inUTC(r.MeteredAt),
+		Joined: r.Joined, Entrants: r.Entrants, Called: r.Called, ClosedAt: inUTC(r.ClosedAt), DrawnAt: inUTC(r.DrawnAt), Metered: inUTC(r.MeteredAt),
 		Pace: r.Pace, PacedAt: inUTC(r.PacedAt), Rev: r.Rev,
 	}
 }
 
 func roomRow(saleID string, r flashsale.Room) db.SaveRoomParams {
 	return db.SaveRoomParams{
-		SaleID: saleID, Joined: r.Joined, Entrants: r.Entrants, Called: r.Called, DrawnAt: r.DrawnAt, MeteredAt: r.Metered,
+		SaleID: saleID, Joined: r.Joined, Entrants: r.Entrants, Called: r.Called, ClosedAt: r.ClosedAt, DrawnAt: r.DrawnAt, MeteredAt: r.Metered,
 		Pace: r.Pace, PacedAt: r.PacedAt, Rev: r.Rev,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -204,6 +205,114 @@ func TestATicketSurvivesTheProcess(t *testing.T) {
 	}
 	if r := w.found(saleID).Room; r.Called != 20+50 { // a fifth of a second's and, after a second, half a second's
 		t.Errorf("%+v", r)
+	}
+	w.sound()
+}
+
+// However long a draw takes, who comes late gets a place.
+func TestADrawHoldsNobodyUp(t *testing.T) {
+	w := setup(t)
+	saleID := w.crowded(300)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE milestones`); err != nil { // the draw gets stuck here
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- w.sales.MeterNow(t.Context()) }()
+	for closed := false; !closed; {
+		if err := w.pool.QueryRow(t.Context(), `SELECT closed_at IS NOT NULL FROM rooms WHERE sale_id = $1`, saleID).Scan(&closed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := w.store.Join(t.Context(), saleID, []string{id.New(id.Account)}, w.clock.Now().Add(-time.Second)) // by a clock that is slow
+	if err != nil || res[0].Err != nil || res[0].Ticket.Place != 301 || res[0].Ticket.Lot != nil {
+		t.Errorf("%+v %v", res, err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if r := w.found(saleID).Room; r.DrawnAt == nil || r.Called != 20 || r.Entrants != 300 {
+		t.Errorf("%+v", r)
+	}
+	w.sound()
+}
+
+// A turn that is taken in its last moment meets those who note that it went by, and the one who comes again: one of them wins.
+func TestATurnIsTakenOrGoesByNeverBoth(t *testing.T) {
+	w := setup(t)
+	const people = 30
+	saleID := w.crowded(people)
+	if err := w.store.Admit(t.Context(), saleID, w.clock.Now(), func(*flashsale.Room, flashsale.Sale, int) int { return people }); err != nil {
+		t.Fatal(err)
+	}
+	tickets, err := w.store.Drawn(t.Context(), saleID, 0, people)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := w.clock.Now().Add(time.Minute-time.Microsecond), w.clock.Now().Add(time.Minute)
+	w.clock.Advance(time.Minute)
+	all, err := w.store.TicketsByID(t.Context(), tickets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i := 0; i < people; i += 10 {
+		some := all[i : i+10]
+		wg.Go(func() {
+			<-start
+			var asked []flashsale.BookRequest
+			for _, ticket := range some {
+				asked = append(asked, flashsale.BookRequest{AccountID: ticket.AccountID, Key: "key-00000001", TicketID: ticket.ID})
+			}
+			if _, err := w.store.Book(t.Context(), saleID, asked, before); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			<-start
+			if err := w.sales.MeterNow(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			<-start
+			accounts := make([]string, len(some))
+			for i := range some {
+				accounts[len(some)-1-i] = some[i].AccountID
+			}
+			if _, err := w.store.Join(t.Context(), saleID, accounts, after); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	if err := w.sales.MeterNow(t.Context()); err != nil {
+		t.Error(err)
+	}
+	used := 0
+	if all, err = w.store.TicketsByID(t.Context(), tickets); err != nil {
+		t.Fatal(err)
+	}
+	for _, ticket := range all {
+		switch ticket.Noted {
+		case flashsale.TicketUsed:
+			used++
+		case flashsale.TicketExpired:
+		default:
+			t.Errorf("%+v", ticket)
+		}
+	}
+	if o := w.found(saleID).Offers[0]; o.Held != used {
+		t.Errorf("%d are used, and %d units held", used, o.Held)
 	}
 	w.sound()
 }

@@ -147,7 +147,7 @@ func scanOffer(row pgx.Row) (flashsale.Offer, error) {
 	return offer(r), err
 }
 
-var errEndedMeanwhile = errors.New("a booking or a ticket changed under the lock on its sale")
+var errEndedMeanwhile = errors.New("a booking changed under the lock on its sale")
 
 // save queues what the rule did: how bookings stand, what moved, what goes back into stock, and the event that tells of it.
 func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) error {
@@ -168,7 +168,9 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 		for i, t := range used {
 			ids[i], bookings[i] = t.ID, t.BookingID
 		}
-		p.Expect(int64(len(used)), errEndedMeanwhile, useTickets, ids, bookings)
+		if _, err := p.Exec(ctx, useTickets, ids, bookings); err != nil {
+			return err
+		}
 	}
 	for _, b := range stand.Changed() {
 		// The status it had is in the condition too: whatever the lock, a booking ends once.
@@ -248,11 +250,11 @@ func addTransfer(ctx context.Context, q *db.Queries, t flashsale.Transfer, at ti
 	return q.AddTransfer(ctx, db.AddTransferParams{ID: t.ID, SaleID: t.SaleID, Lines: lines, At: at})
 }
 
-// again runs fn in a transaction, and once more when a key was used in another sale meanwhile: then fn finds it. Committing
-// wakes the relay.
+// again runs fn in a transaction, and again when a key was used in another sale meanwhile, or the turn of a ticket went by: then fn
+// finds it so. Committing wakes the relay.
 func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) error {
 	err := pipeline.Transact(ctx, s.pool, fn)
-	if violates(err, "bookings_of_key") {
+	for tries := 1; tries < mostTries && (violates(err, "bookings_of_key") || violates(err, "turn_comes_once")); tries++ {
 		err = pipeline.Transact(ctx, s.pool, fn)
 	}
 	if err == nil {
@@ -260,6 +262,8 @@ func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) er
 	}
 	return err
 }
+
+const mostTries = 3
 
 func violates(err error, constraint string) bool {
 	var refused *pgconn.PgError

@@ -30,12 +30,13 @@ CREATE TABLE rooms (
     joined     bigint NOT NULL DEFAULT 0,
     entrants   bigint NOT NULL DEFAULT 0, -- of these, those who take part in the draw: the first ones
     called     bigint NOT NULL DEFAULT 0, -- places that had their turn
+    closed_at  timestamptz, -- since when nobody joins the draw any more
     drawn_at   timestamptz,
     metered_at timestamptz, -- since when people may be let in
     pace       double precision NOT NULL DEFAULT 0, -- people let in each second, lately
     paced_at   timestamptz,
     rev        bigint NOT NULL DEFAULT 0, -- rises with every change
-    CONSTRAINT rooms_add_up CHECK (0 <= entrants AND entrants <= joined AND 0 <= called AND called <= joined)
+    CONSTRAINT rooms_add_up CHECK (0 <= entrants AND entrants <= joined AND 0 <= called AND called <= joined AND (drawn_at IS NULL OR closed_at <= drawn_at))
 ) WITH (fillfactor = 50);
 INSERT INTO rooms (sale_id) SELECT id FROM sales;
 
@@ -80,7 +81,8 @@ END $$;
 CREATE FUNCTION drawn_once() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.joined >= OLD.joined AND NEW.called >= OLD.called AND NEW.rev > OLD.rev
-        AND (OLD.drawn_at IS NULL OR (NEW.drawn_at, NEW.entrants) = (OLD.drawn_at, OLD.entrants)) THEN
+        AND (OLD.closed_at IS NULL OR (NEW.closed_at, NEW.entrants) = (OLD.closed_at, OLD.entrants))
+        AND (OLD.drawn_at IS NULL OR NEW.drawn_at = OLD.drawn_at) THEN
         RETURN NEW;
     END IF;
     RAISE integrity_constraint_violation USING MESSAGE = format('the room of %s is drawn once and goes forward', NEW.sale_id);
@@ -94,7 +96,7 @@ BEGIN
         AND (OLD.admitted_until IS NULL OR NEW.admitted_until = OLD.admitted_until) THEN
         RETURN NEW;
     END IF;
-    RAISE integrity_constraint_violation USING MESSAGE = format('ticket %s is %s and cannot become %s', OLD.id, OLD.status, NEW.status);
+    RAISE integrity_constraint_violation USING CONSTRAINT = TG_NAME, MESSAGE = format('ticket %s is %s and cannot become %s', OLD.id, OLD.status, NEW.status);
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER seed_stays BEFORE UPDATE OF seed ON sales FOR EACH ROW WHEN (NEW.seed <> OLD.seed) EXECUTE FUNCTION seed_stays();

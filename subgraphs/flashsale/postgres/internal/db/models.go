@@ -60,6 +60,7 @@ type Room struct {
 	Joined    int64
 	Entrants  int64
 	Called    int64
+	ClosedAt  *time.Time
 	DrawnAt   *time.Time
 	MeteredAt *time.Time
 	Pace      float64

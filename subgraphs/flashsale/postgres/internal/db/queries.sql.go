@@ -900,7 +900,7 @@ func (q *Queries) RoomsToServe(ctx context.Context, arg RoomsToServeParams) ([]s
 }
 
 const salesByID = `-- name: SalesByID :many
-SELECT s.id, s.seller_id, s.title, s.starts_at, s.ends_at, s.limit_per_account, s.hold_seconds, s.cancelled_at, s.told, s.seq, s.admission, s.room_opens_at, s.difficulty, s.admit_per_second, s.admission_seconds, s.seed, p.sale_id, p.variant_id, p.position, p.amount, p.currency, p.limit_per_account, p.quantity, p.remaining, p.held, p.sold, p.seq, r.sale_id, r.joined, r.entrants, r.called, r.drawn_at, r.metered_at, r.pace, r.paced_at, r.rev FROM sales s JOIN pools p ON p.sale_id = s.id JOIN rooms r ON r.sale_id = s.id
+SELECT s.id, s.seller_id, s.title, s.starts_at, s.ends_at, s.limit_per_account, s.hold_seconds, s.cancelled_at, s.told, s.seq, s.admission, s.room_opens_at, s.difficulty, s.admit_per_second, s.admission_seconds, s.seed, p.sale_id, p.variant_id, p.position, p.amount, p.currency, p.limit_per_account, p.quantity, p.remaining, p.held, p.sold, p.seq, r.sale_id, r.joined, r.entrants, r.called, r.closed_at, r.drawn_at, r.metered_at, r.pace, r.paced_at, r.rev FROM sales s JOIN pools p ON p.sale_id = s.id JOIN rooms r ON r.sale_id = s.id
 WHERE s.id = ANY ($1::text[])
 ORDER BY s.id, p.position
 `
@@ -952,6 +952,7 @@ func (q *Queries) SalesByID(ctx context.Context, ids []string) ([]SalesByIDRow, 
 			&i.Room.Joined,
 			&i.Room.Entrants,
 			&i.Room.Called,
+			&i.Room.ClosedAt,
 			&i.Room.DrawnAt,
 			&i.Room.MeteredAt,
 			&i.Room.Pace,
@@ -1005,14 +1006,15 @@ func (q *Queries) SalesOfVariants(ctx context.Context, arg SalesOfVariantsParams
 }
 
 const saveRoom = `-- name: SaveRoom :exec
-UPDATE rooms SET joined = $1, entrants = $2, called = $3, drawn_at = $4, metered_at = $5, pace = $6, paced_at = $7, rev = $8
-WHERE sale_id = $9
+UPDATE rooms SET joined = $1, entrants = $2, called = $3, closed_at = $4, drawn_at = $5, metered_at = $6, pace = $7, paced_at = $8, rev = $9
+WHERE sale_id = $10
 `
 
 type SaveRoomParams struct {
 	Joined    int64
 	Entrants  int64
 	Called    int64
+	ClosedAt  *time.Time
 	DrawnAt   *time.Time
 	MeteredAt *time.Time
 	Pace      float64
@@ -1026,6 +1028,7 @@ func (q *Queries) SaveRoom(ctx context.Context, arg SaveRoomParams) error {
 		arg.Joined,
 		arg.Entrants,
 		arg.Called,
+		arg.ClosedAt,
 		arg.DrawnAt,
 		arg.MeteredAt,
 		arg.Pace,
