@@ -25,7 +25,6 @@ import (
 const (
 	challengeOf    = `query ($id: ID!) { flashSale(id: $id) { challenge { algorithm challenge maxNumber salt signature } } }`
 	ticketOf       = `query ($id: ID!) { flashSale(id: $id) { myTicket { status admissionToken } } }`
-	flashSaleJoin  = `mutation ($i: FlashSaleJoinInput!) { flashSaleJoin(input: $i) { ticket { id status } pollAfter userErrors { code message } } }`
 	landingPage    = `query Landing($id: ID!) { flashSale(id: $id) { id title startsAt endsAt limitPerAccount seller { name } offers { quantity price { amount currencyCode } variant { title product { title slug description media { url alt } } } } } }`
 	liveOf         = `query Live($id: ID!) { flashSale(id: $id) { live { status remaining held sold seq } } }`
 	withOwnBooking = `query Mine($id: ID!) { flashSale(id: $id) { title myBookings { id } } }`
