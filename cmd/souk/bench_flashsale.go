@@ -97,7 +97,7 @@ func (c flashSaleCommand) sellAll(ctx context.Context, dir string, quiet *proces
 		return err
 	}
 	defer m.close()
-	if report.Machine.Fsync, err = fsyncOf(ctx, m.engines.postgres.URL("souk")); err != nil {
+	if report.Machine.Fsync, err = fsyncOf(ctx, m.url); err != nil {
 		return err
 	}
 	notes, err := openHistory(c.History)

@@ -33,6 +33,7 @@ import (
 type bazaar struct {
 	dir     string
 	engines *engines
+	url     string              // of PostgreSQL
 	env     func(string) string // as the shop's processes have it
 	base    string              // where its gateway is
 	private string              // host:port of what only operators see
@@ -54,7 +55,7 @@ func openBazaar(ctx context.Context, dir string, p *process) (*bazaar, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &bazaar{dir: dir, engines: e}
+	m := &bazaar{dir: dir, engines: e, url: e.postgres.URL("souk")}
 	gateway, err1 := freeAddress()
 	private, err2 := freeAddress()
 	if err := errors.Join(err1, err2); err != nil {
@@ -99,7 +100,7 @@ func (m *bazaar) open(ctx context.Context, processes int) error {
 			return err
 		}
 		at = append(at, addr)
-		if err := m.serve([]string{"SOUK_ADDR=" + addr}, "flashsale"); err != nil {
+		if err := m.serve([]string{"SOUK_ADDR=" + addr, "SOUK_PRIVATE_ADDR=127.0.0.1:0"}, "flashsale"); err != nil {
 			return err
 		}
 	}
@@ -167,12 +168,12 @@ func (m *bazaar) shut() {
 	}
 }
 
-func (m *bazaar) postgresURL(string) (string, error) { return m.engines.postgres.URL("souk"), nil }
+func (m *bazaar) postgresURL(string) (string, error) { return m.url, nil }
 
 // accountsOf opens the accounts' tables. Nobody becomes staff through the graph, and a hundred thousand people do not register
 // while somebody waits.
 func (m *bazaar) accountsOf(ctx context.Context, do func(*accountstore.Store, *tokens.Keys, func(from pgx.CopyFromSource) error) error) error {
-	pool, err := clientpostgres.Open(ctx, m.engines.postgres.URL("souk"), "accounts")
+	pool, err := clientpostgres.Open(ctx, m.url, "accounts")
 	if err != nil {
 		return err
 	}
