@@ -123,7 +123,7 @@ func (c flashSaleCommand) sellAll(ctx context.Context, dir string, quiet *proces
 		report.Runs = append(report.Runs, r)
 		err := c.sellOnce(ctx, m, notes, says, r)
 		if err == nil {
-			r.settled(ctx, m, notes)
+			r.settled(ctx, m)
 		}
 		m.shut()
 		if err != nil {

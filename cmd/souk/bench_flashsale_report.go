@@ -137,7 +137,7 @@ func zero(what string, is int) *saleTarget {
 }
 
 // settled waits until no order is under way any more, and has all books compared.
-func (r *saleRun) settled(ctx context.Context, m *bazaar, _ *history) {
+func (r *saleRun) settled(ctx context.Context, m *bazaar) {
 	books, err := openBooks(ctx, m.postgresURL)
 	if err != nil {
 		r.Findings = append(r.Findings, err.Error())
