@@ -165,5 +165,9 @@ func (c flashSaleCommand) sellOnce(ctx context.Context, m *bazaar, notes *histor
 	}
 	stop()
 	r.saw(crowd, audience)
-	return errors.Join(err, profiled())
+	if err != nil {
+		return err
+	}
+	r.judge(crowd)
+	return profiled()
 }

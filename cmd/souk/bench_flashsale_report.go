@@ -106,14 +106,21 @@ func (r *saleRun) took(c *crowd, used shares) {
 	r.Booking, r.Other = latencyOf(c.took), latencyOf(c.others)
 }
 
-// saw notes what the tills and the watchers had to say, and judges.
+// saw notes what the tills and the watchers had to say.
 func (r *saleRun) saw(c *crowd, a *audience) {
+	if latest := a.latest.Load(); r.Final == (saleCounts{}) && latest != nil {
+		r.Final = latest.saleCounts // it was cut short
+	}
 	lags, back, err := a.heard()
 	r.Lag, r.Backward, r.Watching, r.Exact, r.heard = latencyOf(lags.took), back, len(a.seats), a.exact(r.Final), err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.Checkout, r.Outcomes, r.samples = latencyOf(c.tills), maps.Clone(c.outcomes), maps.Clone(c.samples)
 	r.Status5XX = r.Outcomes[serverError]
+}
+
+// judge compares with what is to be reached.
+func (r *saleRun) judge(c *crowd) {
 	demanded := min(r.units, len(c.people))
 	soldOut := r.SoldOut
 	if demanded < r.units {
@@ -213,6 +220,9 @@ func (r *flashSaleReport) writeTable(w io.Writer) error {
 		row("what", "value")
 		row("---", "---")
 		run.rows(func(what, format string, args ...any) { row(what, fmt.Sprintf(format, args...)) })
+		if run.Targets == nil {
+			continue
+		}
 		fmt.Fprintln(t)
 		row("target", "is", "")
 		row("---", "---", "---")
@@ -227,7 +237,7 @@ func (r *saleRun) rows(row func(what, format string, args ...any)) {
 	if r.SoldOut > 0 {
 		row("sold out after", "%.2f s", r.SoldOut)
 	}
-	row("everybody answered after", "%.2f s", r.Answered)
+	row("accounts answered", "%s in %.2f s", thousands(r.Accounts), r.Answered)
 	row("bookings a second until sold out", "%s", thousands(int(r.Rate)))
 	row("answers a second", "%s", thousands(int(r.Answers)))
 	for _, l := range []struct {
@@ -243,7 +253,9 @@ func (r *saleRun) rows(row func(what, format string, args ...any)) {
 	}
 	row("remaining, held, sold at the end", "%s, %s, %s", thousands(r.Final.Remaining), thousands(r.Final.Held), thousands(r.Final.Sold))
 	row("watchers at the exact count", "%s of %s", thousands(r.Exact), thousands(r.Watching))
-	row("CPU for an answer", "souk %s ms, postgres %s ms, clients and engines %s ms", decimals(r.CPU.Shop), decimals(r.CPU.Postgres), decimals(r.CPU.Clients))
+	if r.CPU.Shop > 0 {
+		row("CPU for an answer", "souk %s ms, postgres %s ms, clients and engines %s ms", decimals(r.CPU.Shop), decimals(r.CPU.Postgres), decimals(r.CPU.Clients))
+	}
 	if r.Checked {
 		row("souk check", "%d differences, %s orders", len(r.Findings), thousands(r.Orders))
 	}
