@@ -19,6 +19,8 @@ type benchCommands struct {
 	Shop    benchCommand   `cmd:"" default:"withargs" help:"Measure how the shop starts, what it takes and how it bears load."`
 	Reserve reserveCommand `cmd:"" help:"Measure ways to take one unit of an item that everybody wants."`
 	Attack  attackCommand  `cmd:"" help:"Measure what buyers in a flash sale notice of a script at its door."`
+
+	FlashSale flashSaleCommand `cmd:"" name:"flashsale" help:"Sell a few units to very many people through the gateway, with sockets watching."`
 }
 
 type benchCommand struct {

@@ -26,7 +26,7 @@ const (
 	challengeOf    = `query ($id: ID!) { flashSale(id: $id) { challenge { algorithm challenge maxNumber salt signature } } }`
 	ticketOf       = `query ($id: ID!) { flashSale(id: $id) { myTicket { status admissionToken } } }`
 	landingPage    = `query Landing($id: ID!) { flashSale(id: $id) { id title startsAt endsAt limitPerAccount seller { name } offers { quantity price { amount currencyCode } variant { title product { title slug description media { url alt } } } } } }`
-	liveOf         = `query Live($id: ID!) { flashSale(id: $id) { live { status remaining held sold seq } } }`
+	countsNow      = `query Live($id: ID!) { flashSale(id: $id) { live { status remaining held sold seq } } }`
 	withOwnBooking = `query Mine($id: ID!) { flashSale(id: $id) { title myBookings { id } } }`
 )
 
@@ -214,7 +214,7 @@ func TestS102S110ScriptsGetNothingExtra(t *testing.T) {
 	if mine := worker.bookings(sale); mine > 1 {
 		t.Errorf("the script has %d units", mine)
 	}
-	live := s.guest().do(liveOf, vars{"id": sale})
+	live := s.guest().do(countsNow, vars{"id": sale})
 	if held := number(live.at("flashSale.live.held")); held < units-1 || held > units {
 		t.Errorf("%v", live.data)
 	}
@@ -273,7 +273,7 @@ func TestS127S136TheLandingPageIsKept(t *testing.T) {
 		res.Header.Get("Vary") != "Accept, Authorization" || !bytes.Contains(page, []byte("Landing Lamp")) {
 		t.Fatalf("%s %v %s", res.Status, res.Header, page)
 	}
-	for name, query := range map[string]string{"the counts": liveOf, "one's own": withOwnBooking, "the status": `query ($id: ID!) { flashSale(id: $id) { title status } }`, "the work": challengeOf} {
+	for name, query := range map[string]string{"the counts": countsNow, "one's own": withOwnBooking, "the status": `query ($id: ID!) { flashSale(id: $id) { title status } }`, "the work": challengeOf} {
 		for _, who := range []string{"X: y", "Authorization: Bearer " + s.seller.token} {
 			if res, body := s.get(query, sale, who); res.Header.Get("Cache-Control") != "private, no-store" || res.Header.Get("ETag") != "" {
 				t.Errorf("%s: %v %s", name, res.Header, body)
@@ -313,7 +313,7 @@ func TestS127S136TheLandingPageIsKept(t *testing.T) {
 	if n := s.fetches("catalog") + s.fetches("accounts") - elsewhere; n > 20 {
 		t.Errorf("the page cost %d fetches", n)
 	}
-	if live := s.guest().do(liveOf, vars{"id": sale}); text(live.at("flashSale.live.status")) != "SOLD_OUT" {
+	if live := s.guest().do(countsNow, vars{"id": sale}); text(live.at("flashSale.live.status")) != "SOLD_OUT" {
 		t.Errorf("what is live is not live: %v", live.data)
 	}
 }
@@ -336,7 +336,7 @@ func TestS137EveryAnswerCanBeTraced(t *testing.T) {
 	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.start(t.TempDir(), func(string) string { return "" }, log)
 	for name, ask := range map[string]func() (*http.Response, []byte){
-		"an answer":         func() (*http.Response, []byte) { return s.get(liveOf, "sale_none") },
+		"an answer":         func() (*http.Response, []byte) { return s.get(countsNow, "sale_none") },
 		"a partial one":     func() (*http.Response, []byte) { return s.get(withOwnBooking, id.New(id.FlashSale)) },
 		"a refused one":     func() (*http.Response, []byte) { return s.get(`{ nonsense }`, "") },
 		"one that was kept": func() (*http.Response, []byte) { s.get(landingPage, "x"); return s.get(landingPage, "x") },
@@ -373,10 +373,10 @@ func (f writer) Write(p []byte) (int, error) { return f(p) }
 func TestS140DocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := &testShop{t: t, breakers: map[string]*breaker{}}
-	env := map[string]string{"SOUK_DOCUMENTS": manifest(t, map[string]string{"live": liveOf}), "SOUK_DOCUMENTS_ONLY": "true", "SOUK_RATE_IP": "1/500"}
+	env := map[string]string{"SOUK_DOCUMENTS": manifest(t, map[string]string{"live": countsNow}), "SOUK_DOCUMENTS_ONLY": "true", "SOUK_RATE_IP": "1/500"}
 	s.start(t.TempDir(), func(name string) string { return env[name] }, slog.New(slog.DiscardHandler))
 	before := s.fetches("")
-	status, got := s.guest().ask(liveOf, vars{"id": id.New(id.FlashSale)})
+	status, got := s.guest().ask(countsNow, vars{"id": id.New(id.FlashSale)})
 	if status != 200 || got.errors != nil || s.fetches("") != before+1 {
 		t.Errorf("a trusted document: %d %v", status, got.errors)
 	}

@@ -45,6 +45,8 @@ type Engine struct {
 	prices     supergraph.Prices
 	buckets    supergraph.Buckets
 	hints      supergraph.Hints
+	shared     map[supergraph.Coordinate]bool
+	broadcasts broadcasts
 	limits     limits.Limits
 	planner    *planner
 	sources    *cache[*source]
@@ -65,7 +67,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), buckets: graph.Buckets(), hints: graph.Hints(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log, clock: c.Clock}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), buckets: graph.Buckets(), hints: graph.Hints(), shared: graph.Shared(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log, clock: c.Clock}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}

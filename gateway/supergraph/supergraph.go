@@ -28,6 +28,7 @@ type Supergraph struct {
 	prices    Prices
 	buckets   Buckets
 	hints     Hints
+	shared    map[Coordinate]bool
 }
 
 // A Service is a subgraph as the supergraph file names it.
@@ -68,7 +69,7 @@ func Parse(sdl string) (*Supergraph, error) {
 			}
 		}
 	}
-	s.prices = readPrices(s.ordered)
+	s.prices, s.shared = readPrices(s.ordered), readShared(s.ordered)
 	s.buckets = readBuckets(s.types)
 	if s.rules, err = readRules(s.ordered, s.objects); err != nil {
 		return nil, err
@@ -97,6 +98,9 @@ func (s *Supergraph) Buckets() Buckets { return s.buckets }
 
 // Hints returns for how long each field may be kept.
 func (s *Supergraph) Hints() Hints { return s.hints }
+
+// Shared returns the subscriptions that tell everybody the same; see readShared.
+func (s *Supergraph) Shared() map[Coordinate]bool { return s.shared }
 
 // linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
 // the graph's business: composed directives come with one.

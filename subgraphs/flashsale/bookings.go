@@ -46,7 +46,11 @@ func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, varia
 }
 
 // BookWith is Book with an admission from the waiting room.
-func (fs *FlashSales) BookWith(ctx context.Context, who viewer.Viewer, saleID, variantID, token, key string) (BookResult, error) {
+func (fs *FlashSales) BookWith(ctx context.Context, who viewer.Viewer, saleID, variantID, token, key string) (res BookResult, err error) {
+	if fs.meter != nil {
+		answered := fs.meter.Booking()
+		defer func() { answered(res, err) }()
+	}
 	if !who.SignedIn() {
 		return BookResult{}, ErrUnauthenticated
 	}
@@ -63,7 +67,7 @@ func (fs *FlashSales) BookWith(ctx context.Context, who viewer.Viewer, saleID, v
 	}
 	r := BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key}
 	r.TicketID, r.Denied = fs.admission(who, saleID, token)
-	res, err := fs.desk.Book(ctx, saleID, r)
+	res, err = fs.desk.Book(ctx, saleID, r)
 	return res, at(err, "saleId")
 }
 

@@ -107,7 +107,7 @@ func enter(ctx context.Context, p *pipeline.Pipeline, saleID string, accounts []
 		return err
 	})
 	p.Collect(poolsOf, saleID)(func(row pgx.Rows) error {
-		o, err := scanOffer(row)
+		o, _, err := scanOffer(row)
 		offers = append(offers, o)
 		return err
 	})

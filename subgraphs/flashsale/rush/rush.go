@@ -48,6 +48,9 @@ func (d *Desk) Book(ctx context.Context, saleID string, r flashsale.BookRequest)
 	return res, err
 }
 
+// Waiting returns how many requests wait for their turn.
+func (d *Desk) Waiting() int { return d.group.Waiting() }
+
 // Close lets those who wait have their answers, and refuses others.
 func (d *Desk) Close(ctx context.Context) error {
 	return errors.Join(d.group.Close(ctx), d.joins.Close(ctx), d.lookups.Close(ctx))

@@ -1194,6 +1194,7 @@ var sources = []*ast.Source{
       "@requiresScopes"
       "@cost"
       "@listSize"
+      "@composeDirective"
     ]
   )
 
@@ -1298,7 +1299,17 @@ directive @bucket(
   name: String!
 ) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
 `, BuiltIn: false},
-	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
+	{Name: "../../../../schema/flashsale.graphqls", Input: `extend schema
+  @link(url: "https://souk.shop/specs/listen/v1.0", import: ["@shared"])
+  @composeDirective(name: "@shared")
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: a gateway may pass one stream on to
+all of them, and give whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
+
+type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."
@@ -1365,7 +1376,7 @@ type Subscription {
   flashSaleChanged(
     "The sale's id."
     id: ID!
-  ): FlashSaleEvent!
+  ): FlashSaleEvent! @shared
   """
   The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It completes when the wait is over: after
   ADMITTED with its token, USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
