@@ -180,7 +180,10 @@ func (fs *FlashSales) WatchTicket(ctx context.Context, who viewer.Viewer, ticket
 	news, err := fs.feed.Watch(ctx, []string{is.Ticket.SaleID}, func(ctx context.Context) ([]Live, error) {
 		var err error
 		is, err = fs.desk.LookUp(ctx, ticketID) // again, as something may have changed before we listened
-		return []Live{is.Live}, err
+		if err != nil {
+			return nil, err
+		}
+		return []Live{fs.newest.with(is.Live)}, nil
 	})
 	if err != nil {
 		cancel()
@@ -205,7 +208,7 @@ func (fs *FlashSales) wait(ctx context.Context, t Ticket, news <-chan *Live, out
 			if !ok {
 				return
 			}
-			t, live = is.Ticket, is.Live
+			t, live = is.Ticket, fs.newest.with(is.Live)
 		}
 		is := t.Turn(live, fs.clock.Now())
 		if last.ID != "" && is.sameAs(last) {
