@@ -6,6 +6,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -85,6 +86,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	g.prewarm(ctx)
 	g.transport = transport.New(transport.Config{
 		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
 		Sockets: g.watch.sockets, Admit: g.admit, Refused: g.refused,
@@ -116,6 +118,20 @@ func (c Config) withDefaults() Config {
 		c.Metrics = prometheus.NewRegistry()
 	}
 	return c
+}
+
+// prewarm plans the trusted documents, so that no caller waits for it, and says which of them the graph does not know how to answer.
+func (g *Gateway) prewarm(ctx context.Context) {
+	for id, text := range g.config.Documents.Trusted() {
+		_, err := g.engine.Prepare(ctx, engine.Request{Query: text})
+		var es engine.Errors
+		if errors.As(err, &es) && es[0].Code() == engine.CodeInput { // it needs variables, which come with a request
+			err = nil
+		}
+		if err != nil {
+			g.config.Log.WarnContext(ctx, "gateway: a trusted document will be refused", "document", id, "error", err)
+		}
+	}
 }
 
 // Execute is the way of a request, from a transport that has decoded it and knows who asks, back to the same transport.

@@ -186,3 +186,26 @@ func TestTrustedDocumentsOnly(t *testing.T) {
 		t.Errorf("%d fetches", n-before)
 	}
 }
+
+// A gateway has planned the trusted documents before it answers anybody, and says which of them it will refuse.
+func TestS119TrustedDocumentsArePlannedBeforehand(t *testing.T) {
+	h := open(t, func(c *gateway.Config) {
+		var err error
+		c.Documents, err = documents.New(map[string]string{"hello": `query ($n: String!) { greeting(name: $n) }`, "asker": `{ asker { account } }`, "old": `{ gone }`}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if line := h.lines.next(t); line["document"] != "old" || line["level"] != "WARN" {
+		t.Errorf("%v", line)
+	}
+	const planned = "souk_gateway_planning_seconds_count 2\n"
+	if m := h.metrics(t); !strings.Contains(m, planned) {
+		t.Error("they are not planned")
+	}
+	h.send(t, "GET", "/graphql?documentId=hello&variables="+url.QueryEscape(`{"n":"x"}`), "")
+	h.ask(t, `{"documentId":"asker"}`)
+	if m := h.metrics(t); !strings.Contains(m, planned) {
+		t.Error("a caller waited for a plan")
+	}
+}

@@ -18,6 +18,7 @@ import (
 type benchCommands struct {
 	Shop    benchCommand   `cmd:"" default:"withargs" help:"Measure how the shop starts, what it takes and how it bears load."`
 	Reserve reserveCommand `cmd:"" help:"Measure ways to take one unit of an item that everybody wants."`
+	Attack  attackCommand  `cmd:"" help:"Measure what buyers in a flash sale notice of a script at its door."`
 }
 
 type benchCommand struct {

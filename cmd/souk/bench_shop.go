@@ -33,6 +33,11 @@ type childShop struct {
 
 // startChild runs souk dev on a data folder until it is ready. It ends with stopAndWait, or when ctx does.
 func startChild(ctx context.Context, data string, args ...string) (*childShop, error) {
+	return startChildWith(ctx, data, nil, args...)
+}
+
+// startChildWith is startChild with settings of its own, NAME=value.
+func startChildWith(ctx context.Context, data string, settings []string, args ...string) (*childShop, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -54,6 +59,7 @@ func startChild(ctx context.Context, data string, args ...string) (*childShop, e
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = longestStop
 	cmd.Env = append(withoutSettings(os.Environ()), "SOUK_PRIVATE_ADDR="+private)
+	cmd.Env = append(cmd.Env, settings...)
 	cmd.Stderr = log
 	says, words := io.Pipe()
 	cmd.Stdout = words

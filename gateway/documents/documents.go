@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -32,6 +34,7 @@ const (
 
 // A Store knows documents. It is safe for concurrent use.
 type Store struct {
+	byID    map[string]string // trusted
 	trusted map[string]string // by id, and by the SHA-256 of the text
 	only    bool
 	learned *lru.Cache[string, string] // by SHA-256
@@ -42,7 +45,7 @@ func New(trusted map[string]string, only bool) (*Store, error) {
 	if only && len(trusted) == 0 {
 		return nil, errors.New("no document is trusted, so nothing would be answered")
 	}
-	s := &Store{trusted: map[string]string{}, only: only}
+	s := &Store{byID: maps.Clone(trusted), trusted: map[string]string{}, only: only}
 	s.learned, _ = lru.New[string, string](mostLearned) // fails for a size below 1 alone
 	for id, text := range trusted {
 		s.trusted[bare(id)] = text
@@ -50,6 +53,9 @@ func New(trusted map[string]string, only bool) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Trusted lists the trusted documents, by id.
+func (s *Store) Trusted() iter.Seq2[string, string] { return maps.All(s.byID) }
 
 // Parse reads a manifest of documents: Apollo's, or an object of texts by id as GraphQL Code Generator and Relay write it.
 func Parse(manifest []byte) (map[string]string, error) {
