@@ -253,13 +253,13 @@ func (fs *FlashSales) lookUpAgain(ctx context.Context, ticketID string) (Standin
 	}
 }
 
-// Meter lets people in as there is room for them, until the context ends. Any number may meter at once.
-func (fs *FlashSales) Meter(ctx context.Context, report func(error)) error {
-	return every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.MeterNow(ctx) }, report)
+// Admit lets people in as there is room for them, until the context ends. Any number of processes may do so at once.
+func (fs *FlashSales) Admit(ctx context.Context, report func(error)) error {
+	return every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.AdmitNow(ctx) }, report)
 }
 
-// MeterNow makes the draws that are due, and lets in whose turn it is. A sale that fails does not keep the others.
-func (fs *FlashSales) MeterNow(ctx context.Context) error {
+// AdmitNow makes the draws that are due, and lets in whose turn it is. A sale that fails does not keep the others.
+func (fs *FlashSales) AdmitNow(ctx context.Context) error {
 	now := fs.clock.Now()
 	sales, err := fs.store.RoomsToServe(ctx, now, lot)
 	failed := []error{err}

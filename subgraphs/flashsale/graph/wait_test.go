@@ -89,7 +89,7 @@ func TestProcessesShareAQueue(t *testing.T) {
 		s.clock.Advance(200 * time.Millisecond)
 		for i := range 9 {
 			wg.Go(func() {
-				if err := processes[i%3].sales.MeterNow(t.Context()); err != nil {
+				if err := processes[i%3].sales.AdmitNow(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
