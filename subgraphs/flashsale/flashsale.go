@@ -240,7 +240,9 @@ type FlashSales struct {
 	clock clock.Clock
 	feed  *feed.Feed[Live]
 	desk  Desk
-	door  door
+
+	newest newest
+	door   door
 }
 
 // A Desk takes requests one by one, and has the store serve many of them at once.

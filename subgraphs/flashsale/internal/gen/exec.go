@@ -1322,7 +1322,7 @@ type Mutation {
   """
   Sets a flash sale up, or changes one. The units leave the stock of the seller's goods and wait in a pool that nothing but the sale sells from.
   Before its start everything but the variants offered may change, until its waiting room opens also the way in; from the start on the title, a later
-  end, more units, and how fast people are let in. What is over stays as it is.
+  end, more units, how fast people are let in and how hard their challenges are. What is over stays as it is.
   """
   flashSaleSave(
     "The sale, as it shall be."
@@ -1337,8 +1337,9 @@ type Mutation {
     input: FlashSaleCancelInput!
   ): FlashSalePayload! @requiresScopes(scopes: [["seller"], ["staff"]])
   """
-  Takes a place in the waiting room of a sale, against a solved challenge. An account has one ticket in a sale: joining again returns it. When it has
-  run out, or what was booked with it was given back, joining again takes a new place at the end. A lost answer is found under ` + "`" + `myTicket` + "`" + `.
+  Takes a place in the waiting room of a sale, against a solved challenge. An account has one ticket in a sale: joining again returns it. When its turn
+  went by, or it was used and the account may book more, since a booking was given back or the limit is higher, joining again takes a new place at the
+  end. An answer that got lost is found under ` + "`" + `myTicket` + "`" + `: a challenge is good for one try.
   """
   flashSaleJoin(
     "Which waiting room."
@@ -1366,8 +1367,8 @@ type Subscription {
     id: ID!
   ): FlashSaleEvent!
   """
-  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It ends when the wait does: with ADMITTED and
-  the token, or with USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
+  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It completes when the wait is over: after
+  ADMITTED with its token, USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
   """
   flashSaleTicketChanged(
     "The ticket's id."
