@@ -64,6 +64,8 @@ type attackRow struct {
 	Script   map[string]int `json:"script,omitempty"` // its requests by what it was told
 	Sent     float64        `json:"sentPerSecond,omitempty"`
 	Fetches  int            `json:"scriptFetches"` // what was asked of subgraphs for it, at most
+	SoukCPU  float64        `json:"soukCPUSeconds"`
+	DataCPU  float64        `json:"postgresCPUSeconds"`
 
 	took  []time.Duration
 	first error
@@ -143,9 +145,13 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 				controlRound: {to: bare, perSecond: c.Rate},
 				attackRound:  {to: s.base + "/graphql", perSecond: c.Rate, token: door.evil, sale: door.sale},
 			}[row.Round]
+			before := cpuOf(s.cmd.Process.Pid)
 			if err := door.round(ctx, row, time.Duration(c.Seconds)*time.Second, script); err != nil {
 				return nil, err
 			}
+			after := cpuOf(s.cmd.Process.Pid)
+			row.SoukCPU += (after.own - before.own).Seconds()
+			row.DataCPU += (after.children - before.children).Seconds()
 		}
 	}
 	for _, row := range r.Rows {
@@ -268,8 +274,8 @@ func (r *attackReport) writeTable(w io.Writer) error {
 	fmt.Fprintf(w, "%d buyers, each every %s: challenge, work, join, wait, book, give back; production's budgets.\n\n", r.Buyers, journeyEach)
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintf(t, "| %s\t|\n", strings.Join(cells, "\t| ")) }
-	row("round", "what", "buyers who booked", "their answers", "p50 ms", "p99 ms", "the script sent", "and was told")
-	row(slices.Repeat([]string{"---"}, 8)...)
+	row("round", "what", "buyers who booked", "their answers", "p50 ms", "p99 ms", "souk CPU s", "postgres CPU s", "the script sent", "and was told")
+	row(slices.Repeat([]string{"---"}, 10)...)
 	for _, x := range r.Rows {
 		sent, told := "", ""
 		if x.Sent > 0 {
@@ -281,7 +287,7 @@ func (r *attackReport) writeTable(w io.Writer) error {
 			slices.Sort(parts)
 			told = strings.Join(parts, ", ")
 		}
-		row(x.Round, x.What, fmt.Sprintf("%d of %d", x.Booked, x.Journeys), fmt.Sprint(x.Answers), decimals(x.P50), decimals(x.P99), sent, told)
+		row(x.Round, x.What, fmt.Sprintf("%d of %d", x.Booked, x.Journeys), fmt.Sprint(x.Answers), decimals(x.P50), decimals(x.P99), decimals(x.SoukCPU), decimals(x.DataCPU), sent, told)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -44,7 +44,7 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 			outbox.Relay(pool, js, e.log),
 			nats.Watch(nc, sales, e.log),
 			nats.Sweep(sales, e.log),
-			nats.Meter(sales, e.log),
+			nats.Admit(sales, e.log),
 			nats.Settle(sales, e.log),
 			func(ctx context.Context) error {
 				<-ctx.Done()

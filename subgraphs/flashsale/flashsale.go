@@ -242,8 +242,10 @@ type FlashSales struct {
 	clock clock.Clock
 	feed  *feed.Feed[Live]
 	desk  Desk
-	door  door
-	meter Meter // nil measures nothing
+
+	newest newest
+	door   door
+	meter  Meter // nil measures nothing
 }
 
 // A Meter is told when somebody asks for a unit, and then what they are answered.

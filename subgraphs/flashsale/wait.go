@@ -180,7 +180,10 @@ func (fs *FlashSales) WatchTicket(ctx context.Context, who viewer.Viewer, ticket
 	news, err := fs.feed.Watch(ctx, []string{is.Ticket.SaleID}, func(ctx context.Context) ([]Live, error) {
 		var err error
 		is, err = fs.desk.LookUp(ctx, ticketID) // again, as something may have changed before we listened
-		return []Live{is.Live}, err
+		if err != nil {
+			return nil, err
+		}
+		return []Live{fs.newest.with(is.Live)}, nil
 	})
 	if err != nil {
 		cancel()
@@ -205,7 +208,7 @@ func (fs *FlashSales) wait(ctx context.Context, t Ticket, news <-chan *Live, out
 			if !ok {
 				return
 			}
-			t, live = is.Ticket, is.Live
+			t, live = is.Ticket, fs.newest.with(is.Live)
 		}
 		is := t.Turn(live, fs.clock.Now())
 		if last.ID != "" && is.sameAs(last) {
@@ -250,13 +253,13 @@ func (fs *FlashSales) lookUpAgain(ctx context.Context, ticketID string) (Standin
 	}
 }
 
-// Meter lets people in as there is room for them, until the context ends. Any number may meter at once.
-func (fs *FlashSales) Meter(ctx context.Context, report func(error)) error {
-	return every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.MeterNow(ctx) }, report)
+// Admit lets people in as there is room for them, until the context ends. Any number of processes may do so at once.
+func (fs *FlashSales) Admit(ctx context.Context, report func(error)) error {
+	return every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.AdmitNow(ctx) }, report)
 }
 
-// MeterNow makes the draws that are due, and lets in whose turn it is. A sale that fails does not keep the others.
-func (fs *FlashSales) MeterNow(ctx context.Context) error {
+// AdmitNow makes the draws that are due, and lets in whose turn it is. A sale that fails does not keep the others.
+func (fs *FlashSales) AdmitNow(ctx context.Context) error {
 	now := fs.clock.Now()
 	sales, err := fs.store.RoomsToServe(ctx, now, lot)
 	failed := []error{err}

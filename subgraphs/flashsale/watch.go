@@ -2,6 +2,7 @@ package flashsale
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/events"
@@ -112,9 +113,41 @@ func (fs *FlashSales) live(ctx context.Context, saleIDs []string) ([]Live, error
 	found, err := fs.SalesByID(ctx, saleIDs)
 	now := make([]Live, len(found))
 	for i, s := range found {
-		now[i] = s.Live(fs.clock.Now())
+		now[i] = fs.newest.with(s.Live(fs.clock.Now()))
 	}
 	return now, err
+}
+
+// newest keeps what is known of sales. Their counts and their rooms are told by different transactions, each of which knows the
+// other half as it was when it looked: of each half, the newest holds.
+type newest struct {
+	mu sync.Mutex
+	of map[string]Live // by sale, until it is over
+}
+
+// with returns what is known of a sale, with this.
+func (n *newest) with(l Live) Live {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if had, any := n.of[l.SaleID]; any {
+		room := had.Room
+		if l.Room.Rev > room.Rev {
+			room = l.Room
+		}
+		if had.Seq > l.Seq || had.Seq == l.Seq && had.AsOf.After(l.AsOf) {
+			l = had
+		}
+		l.Room = room
+	}
+	if l.Status == Ended || l.Status == Cancelled {
+		delete(n.of, l.SaleID)
+		return l
+	}
+	if n.of == nil {
+		n.of = map[string]Live{}
+	}
+	n.of[l.SaleID] = l
+	return l
 }
 
 // Told passes on to those who watch what this or another process has changed. It does not wait for any of them.
@@ -126,7 +159,7 @@ func (fs *FlashSales) Told(e events.FlashSaleChanged) {
 	for _, o := range e.Offers {
 		l.Offers = append(l.Offers, Count{o.VariantID, o.Remaining, o.Held, o.Sold})
 	}
-	fs.feed.Tell(l)
+	fs.feed.Tell(fs.newest.with(l))
 }
 
 // Watched tells whether anybody watches anything.

@@ -109,7 +109,7 @@ func (s *shop) wantTicket(who viewer.Viewer, saleID, want string) {
 func (s *shop) meter(after time.Duration) {
 	s.t.Helper()
 	s.clock.Advance(after)
-	if err := s.sales.MeterNow(s.t.Context()); err != nil {
+	if err := s.sales.AdmitNow(s.t.Context()); err != nil {
 		s.t.Error(err)
 	}
 }

@@ -89,7 +89,7 @@ func TestProcessesShareAQueue(t *testing.T) {
 		s.clock.Advance(200 * time.Millisecond)
 		for i := range 9 {
 			wg.Go(func() {
-				if err := processes[i%3].sales.MeterNow(t.Context()); err != nil {
+				if err := processes[i%3].sales.AdmitNow(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -263,5 +263,37 @@ func TestManyWaitAtTheCostOfOne(t *testing.T) {
 	defer s.store.mu.Unlock()
 	if n := s.store.asked["TicketsByID"]; n > 5 { // the five whose turn it was, or fewer where they asked together
 		t.Errorf("asked %v", s.store.asked)
+	}
+}
+
+// Who watches a sale sees how many wait, though no unit moves.
+func TestWatchersSeeHowManyWait(t *testing.T) {
+	s := setup(t)
+	saleID := s.withRoom("LOTTERY", 5)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	news, err := s.sales.Watch(ctx, saleID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := <-news; first.Waiting() != 0 || first.Status != flashsale.WaitingRoom {
+		t.Errorf("%+v", first)
+	}
+	for _, who := range accounts(3) {
+		s.joined(who, saleID)
+	}
+	s.tellAll()
+	for l := range news {
+		if l.Waiting() == 3 {
+			break
+		}
+	}
+	s.starts()
+	s.meter(time.Second)
+	s.tellAll()
+	for l := range news {
+		if l.Waiting() == 0 && l.Status == flashsale.Open {
+			break
+		}
 	}
 }

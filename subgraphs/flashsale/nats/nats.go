@@ -51,10 +51,10 @@ func Sweep(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) err
 	}
 }
 
-// Meter makes draws and lets people in from waiting rooms, until the context ends.
-func Meter(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) error {
+// Admit makes draws and lets people in from waiting rooms, until the context ends.
+func Admit(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return fs.Meter(ctx, func(err error) { log.Error("flashsale: people cannot be let in", "error", err) })
+		return fs.Admit(ctx, func(err error) { log.Error("flashsale: people cannot be let in", "error", err) })
 	}
 }
 

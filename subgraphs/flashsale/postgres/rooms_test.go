@@ -65,7 +65,7 @@ func (w *world) someone(saleID string, place int) string {
 func TestAPlaceIsFoundFromTheMilestoneBeforeIt(t *testing.T) {
 	w := setup(t)
 	saleID := w.crowded(20_000)
-	if err := w.sales.MeterNow(t.Context()); err != nil {
+	if err := w.sales.AdmitNow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, place := range []int{1, 99, 100, 101, 9_999, 19_901, 20_000} {
@@ -127,7 +127,7 @@ func BenchmarkAMillionWait(b *testing.B) {
 	saleID := w.crowded(1_000_000)
 	b.Logf("%v to fill the room", time.Since(start))
 	start = time.Now()
-	if err := w.sales.MeterNow(b.Context()); err != nil {
+	if err := w.sales.AdmitNow(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("%v to draw", time.Since(start))
@@ -182,7 +182,7 @@ func BenchmarkAMillionWait(b *testing.B) {
 func TestATicketSurvivesTheProcess(t *testing.T) {
 	w := setup(t)
 	saleID := w.crowded(1200)
-	if err := w.sales.MeterNow(t.Context()); err != nil {
+	if err := w.sales.AdmitNow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ticket := w.someone(saleID, 777)
@@ -196,7 +196,7 @@ func TestATicketSurvivesTheProcess(t *testing.T) {
 	}
 	defer pool.Close()
 	again := flashsale.New(postgres.NewStore(pool), nil, flashsaletest.NewShop(seller.SellerID), clock.Hold(w.clock.Now().Add(time.Second)))
-	if err := again.MeterNow(t.Context()); err != nil {
+	if err := again.AdmitNow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after, err := again.TicketsByID(t.Context(), []string{ticket})
@@ -222,7 +222,7 @@ func TestADrawHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- w.sales.MeterNow(t.Context()) }()
+	go func() { done <- w.sales.AdmitNow(t.Context()) }()
 	for closed := false; !closed; {
 		if err := w.pool.QueryRow(t.Context(), `SELECT closed_at IS NOT NULL FROM rooms WHERE sale_id = $1`, saleID).Scan(&closed); err != nil {
 			t.Fatal(err)
@@ -278,7 +278,7 @@ func TestATurnIsTakenOrGoesByNeverBoth(t *testing.T) {
 		})
 		wg.Go(func() {
 			<-start
-			if err := w.sales.MeterNow(t.Context()); err != nil {
+			if err := w.sales.AdmitNow(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -295,7 +295,7 @@ func TestATurnIsTakenOrGoesByNeverBoth(t *testing.T) {
 	}
 	close(start)
 	wg.Wait()
-	if err := w.sales.MeterNow(t.Context()); err != nil {
+	if err := w.sales.AdmitNow(t.Context()); err != nil {
 		t.Error(err)
 	}
 	used := 0

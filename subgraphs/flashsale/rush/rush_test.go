@@ -42,6 +42,68 @@ func (s *slow) Book(_ context.Context, _ string, requests []flashsale.BookReques
 	return results, nil
 }
 
+func (s *slow) Join(_ context.Context, _ string, accounts []string, _ time.Time) ([]flashsale.JoinResult, error) {
+	s.mu.Lock()
+	s.lots = append(s.lots, len(accounts))
+	first := len(s.lots) == 1
+	s.mu.Unlock()
+	if first {
+		close(s.begun)
+		<-s.release
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	results := make([]flashsale.JoinResult, len(accounts))
+	for i, a := range accounts {
+		if results[i].Ticket.AccountID = a; a == "late" {
+			results[i].Err = flashsale.ErrNotOpen
+		}
+	}
+	return results, nil
+}
+
+func TestWhoJoinsMeanwhileSharesATransaction(t *testing.T) {
+	s := &slow{begun: make(chan struct{}), release: make(chan struct{})}
+	d := rush.New(s, clock.System, batch.Config{Depth: 3})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if res, err := d.Join(t.Context(), "sale", "first"); err != nil || res.Ticket.AccountID != "first" {
+			t.Errorf("%+v %v", res, err)
+		}
+	})
+	<-s.begun
+	refused := make(chan flashsale.JoinResult, 8)
+	for range 8 { // three find room behind the first
+		wg.Go(func() {
+			res, err := d.Join(t.Context(), "sale", "late")
+			if res.PollAfter != nil {
+				refused <- res
+			} else if !errors.Is(err, flashsale.ErrNotOpen) {
+				t.Errorf("%+v %v", res, err)
+			}
+		})
+	}
+	for range 5 {
+		if res := <-refused; res.PollAfter.IsZero() {
+			t.Errorf("%+v", res)
+		}
+	}
+	close(s.release)
+	wg.Wait()
+	if len(s.lots) != 2 || s.lots[1] != 3 {
+		t.Errorf("transactions of %v", s.lots)
+	}
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	none := &slow{begun: make(chan struct{}), release: make(chan struct{}), err: flashsale.ErrNoSale}
+	close(none.release)
+	if _, err := rush.New(none, clock.System, batch.Config{}).Join(t.Context(), "sale", "ann"); !errors.Is(err, flashsale.ErrNoSale) || len(none.lots) != 1 {
+		t.Errorf("%v after %d tries", err, len(none.lots))
+	}
+}
+
 func TestWhoComesMeanwhileSharesATransactionAndTheRestComesBack(t *testing.T) {
 	s := &slow{begun: make(chan struct{}), release: make(chan struct{})}
 	d := rush.New(s, clock.System, batch.Config{Depth: 3})
