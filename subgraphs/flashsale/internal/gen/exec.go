@@ -45,6 +45,7 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
+	Federation__composeDirective func(ctx context.Context, obj any, next graphql.Resolver, name string) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -908,7 +909,6 @@ var sources = []*ast.Source{
       "@requiresScopes"
       "@cost"
       "@listSize"
-      "@composeDirective"
     ]
   )
 
@@ -982,9 +982,12 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/gqlgen/compose.graphqls", Input: `# Known to every federation gateway, not to gqlgen under this name: read when a subgraph with directives of its own is generated.
+directive @federation__composeDirective(name: String!) repeatable on SCHEMA
+`, BuiltIn: false},
 	{Name: "../../../../schema/flashsale.graphqls", Input: `extend schema
   @link(url: "https://souk.shop/specs/listen/v1.0", import: ["@shared"])
-  @composeDirective(name: "@shared")
+  @federation__composeDirective(name: "@shared")
 
 """
 What is told is the same for everybody who listens, and each event says by itself how things stand: a gateway may pass one stream on to
@@ -1720,6 +1723,20 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 // endregion ************************** internal!.gotpl ***************************
 
 // region    ***************************** args.gotpl *****************************
+
+func (ec *executionContext) dir_federation__composeDirective_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "name",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["name"] = arg0
+	return args, nil
+}
 
 func (ec *executionContext) field_Entity_findManyFlashSaleBookingByIDs_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
