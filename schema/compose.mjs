@@ -10,11 +10,12 @@ const read = (file) => readFileSync(join(here, file), "utf8");
 const shared = read("shared.graphqls");
 // Hints reach the gateway because composition is asked to keep them.
 const hints = `extend schema
-  @link(url: "https://souk.shop/hints/v1.0", import: ["@cacheControl", "@bucket"])
+  @link(url: "https://souk.shop/hints/v1.0", import: ["@cacheControl", "@bucket", "@shared"])
   @federation__composeDirective(name: "@cacheControl")
   @federation__composeDirective(name: "@bucket")
+  @federation__composeDirective(name: "@shared")
 ${read("hints.graphqls")}`;
-const beside = (sdl) => shared + (/@(cacheControl|bucket)\b/.test(sdl) ? hints : "") + sdl;
+const beside = (sdl) => shared + (/@(cacheControl|bucket|shared)\b/.test(sdl) ? hints : "") + sdl;
 const names = readdirSync(here)
   .filter((f) => f.endsWith(".graphqls") && !["shared.graphqls", "hints.graphqls"].includes(f))
   .map((f) => f.replace(".graphqls", ""))

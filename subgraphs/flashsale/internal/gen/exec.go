@@ -1194,7 +1194,6 @@ var sources = []*ast.Source{
       "@requiresScopes"
       "@cost"
       "@listSize"
-      "@composeDirective"
     ]
   )
 
@@ -1298,18 +1297,14 @@ directive @bucket(
   "Which kind of bucket."
   name: String!
 ) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
-`, BuiltIn: false},
-	{Name: "../../../../schema/flashsale.graphqls", Input: `extend schema
-  @link(url: "https://souk.shop/specs/listen/v1.0", import: ["@shared"])
-  @composeDirective(name: "@shared")
 
 """
-What is told is the same for everybody who listens, and each event says by itself how things stand: a gateway may pass one stream on to
-all of them, and give whoever comes later the last event first.
+What is told is the same for everybody who listens, and each event says by itself how things stand: the gateway passes one stream on to
+all of them, and gives whoever comes later the last event first.
 """
 directive @shared on FIELD_DEFINITION
-
-type Query {
+`, BuiltIn: false},
+	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."

@@ -48,6 +48,7 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
+	Shared func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -1032,6 +1033,12 @@ directive @bucket(
   "Which kind of bucket."
   name: String!
 ) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: the gateway passes one stream on to
+all of them, and gives whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
 `, BuiltIn: false},
 	{Name: "../../../../schema/inventory.graphqls", Input: `type Query {
   "A hold on stock, for whom it is held and staff; null for everybody else."
