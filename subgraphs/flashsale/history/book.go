@@ -177,7 +177,7 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 		if ret == Never {
 			ret = b.last + 1
 		}
-		if s, any := suggested[st.moves()]; any && max(s.from, call) <= min(s.to, ret) {
+		if s, any := suggested[st.moves()]; any && (!st.Known() || s.only) && max(s.from, call) <= min(s.to, ret) {
 			call, ret = max(s.from, call), min(s.to, ret)
 		}
 		if ret < call {

@@ -38,16 +38,18 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 	v := Verdict{model: b.model()}
 	began := time.Now()
 	// When something without an answer may have happened any time, the guesses are more than anybody can try. So the sale's own log
-	// is heard first. It is not trusted: what follows it is an explanation like any other, and when there is none, all is tried.
-	steps := b.operations(ops, b.suggested(ops))
-	v.Steps = len(steps)
-	result := porcupine.CheckOperationsTimeout(v.model, steps, patience)
-	if result != porcupine.Ok {
-		steps = b.operations(ops, nil)
-		result, v.info = porcupine.CheckOperationsVerbose(v.model, steps, patience)
+	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is never held against a history.
+	all, suggested := b.operations(ops, nil), b.operations(ops, b.suggested(ops))
+	v.Steps = len(all)
+	result := porcupine.Unknown
+	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
+		if result = porcupine.CheckOperationsTimeout(v.model, suggested, wait); result != porcupine.Ok {
+			result = porcupine.CheckOperationsTimeout(v.model, all, wait)
+		}
 	}
 	if result != porcupine.Ok {
-		v.Stuck = stuck(steps, v.info)
+		_, v.info = porcupine.CheckOperationsVerbose(v.model, all, patience)
+		v.Stuck = stuck(all, v.info)
 	}
 	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained}[result]
 	if v.Result == "" {

@@ -7,7 +7,10 @@ import (
 )
 
 // A span is between which moments something happened.
-type span struct{ from, to time.Duration }
+type span struct {
+	from, to time.Duration
+	only     bool // one operation alone asked for it, so it is that one's doing
+}
 
 // moves returns which line of the log would tell of a step, if it did something.
 func (st *step) moves() Moved {
@@ -29,7 +32,7 @@ func (st *step) moves() Moved {
 // suggested returns when everything in the log happened, if the log has it in the right order: not before what comes before it may have
 // begun, and not after anybody saw it or what comes after it.
 func (b *book) suggested(ops []Operation) map[Moved]span {
-	began := map[Moved]time.Duration{}
+	began, asked := map[Moved]time.Duration{}, map[Moved]int{}
 	for i := range b.slots {
 		if call, _, did := b.expiry(i); did {
 			began[Moved{b.slots[i].ID, flashsale.Expire}] = call
@@ -37,6 +40,7 @@ func (b *book) suggested(ops []Operation) map[Moved]span {
 	}
 	for _, o := range ops {
 		m := b.number(&o).moves()
+		asked[m]++
 		if at, any := began[m]; !any || o.Call < at {
 			began[m] = o.Call
 		}
@@ -59,13 +63,13 @@ func (b *book) suggested(ops []Operation) map[Moved]span {
 	var from time.Duration
 	for _, m := range b.log {
 		from = max(from, began[m])
-		spans[m] = span{from: from, to: Never}
+		spans[m] = span{from: from, to: Never, only: asked[m] == 1}
 	}
 	to := Never
 	for i := len(b.log) - 1; i >= 0; i-- {
 		m := b.log[i]
 		to = min(to, saw(m))
-		spans[m] = span{spans[m].from, to}
+		spans[m] = span{spans[m].from, to, spans[m].only}
 	}
 	return spans
 }

@@ -107,10 +107,6 @@ const nextMoment = `
 	    (SELECT starts_at FROM sales WHERE told = 'SCHEDULED' ORDER BY starts_at LIMIT 1),
 	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'OPEN') ORDER BY ends_at LIMIT 1))`
 
-// Audit compares the log with the pools, the bookings and what moved between sales and stock, and says where they disagree:
-// nothing, as long as the constraints are in place. It reads everything, as of one moment, and locks nothing.
-func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
-
 func sale(r db.Sale) flashsale.Sale {
 	s := flashsale.Sale{
 		ID: r.ID, SellerID: r.SellerID, Title: r.Title, StartsAt: r.StartsAt.UTC(), EndsAt: r.EndsAt.UTC(), LimitPerAccount: int(r.LimitPerAccount),
