@@ -18,6 +18,8 @@ import (
 type benchCommands struct {
 	Shop    benchCommand   `cmd:"" default:"withargs" help:"Measure how the shop starts, what it takes and how it bears load."`
 	Reserve reserveCommand `cmd:"" help:"Measure ways to take one unit of an item that everybody wants."`
+
+	FlashSale flashSaleCommand `cmd:"" name:"flashsale" help:"Sell a few units to very many people through the gateway, with sockets watching."`
 }
 
 type benchCommand struct {

@@ -19,7 +19,7 @@ type setting struct {
 // common PostgreSQL for one subgraph, SOUK_<PART>_ADDR where a part listens, and SOUK_<PART>_URL where the gateway finds it.
 var settings = []setting{
 	{name: "SOUK_ADDR", help: "where the part listens, or the gateway when there are several"},
-	{name: "SOUK_PRIVATE_ADDR", otherwise: "127.0.0.1:9090", help: "where the gateway shows /metrics, never to the public"},
+	{name: "SOUK_PRIVATE_ADDR", otherwise: "127.0.0.1:9090", help: "where the gateway shows /metrics, never to the public; when it is set, any process does"},
 	{name: "SOUK_POSTGRES_URL", secret: true, help: "PostgreSQL; each subgraph keeps to a schema of its own"},
 	{name: "SOUK_MONGO_URL", secret: true, help: "MongoDB of the catalogue"},
 	{name: "SOUK_TYPESENSE_URL", help: "Typesense of the search"},

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
 	"github.com/souk-shop/souk/subgraphs/flashsale/nats"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+	"github.com/souk-shop/souk/subgraphs/flashsale/prometheus"
 	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
@@ -29,6 +30,9 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 	store := postgres.NewStore(pool)
 	desk := rush.New(store, e.clock, batch.Config{Name: "flashsale", Metrics: e.metrics})
 	sales := flashsale.New(store, desk, nats.Shop{By: carrier}, e.clock)
+	if err := prometheus.Watch(sales, e.metrics); err != nil {
+		return nil, err
+	}
 	return &service{
 		handler: e.mount(graph.Handler(sales, e.log), pool.Ping),
 		calls:   nats.Calls(sales),

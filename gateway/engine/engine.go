@@ -41,6 +41,8 @@ type Engine struct {
 	client     *ast.Document // what callers may ask for
 	rules      supergraph.Rules
 	prices     supergraph.Prices
+	shared     map[supergraph.Coordinate]bool
+	broadcasts broadcasts
 	limits     limits.Limits
 	planner    *planner
 	sources    *cache[*source]
@@ -59,7 +61,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), shared: graph.Shared(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}

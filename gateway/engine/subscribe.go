@@ -17,7 +17,8 @@ import (
 
 // Subscribe passes each event, as one JSON response, to event until ctx ends (nil), the subgraph completes (nil) or
 // something fails (Errors, or what event returned). It runs in the caller's goroutine: one stream to the subgraph for each
-// subscription, closed when Subscribe returns, and a slow client slows its own stream alone.
+// subscription, closed when Subscribe returns, and a slow client slows its own stream alone. Those who ask the same of a subscription
+// that tells everybody the same share one; see broadcast.
 func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payload []byte) error) error {
 	if op.Kind() != Subscription {
 		return errors.New("engine: Subscribe runs subscriptions")
@@ -28,11 +29,11 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	trigger := &op.document.plan.subscription.Trigger
-	stream, err := contained(e.log, func() (*stream, error) { return e.open(ctx, op) })
-	if err == nil {
-		defer stream.Close()
-		err = e.listen(ctx, op, stream, event)
+	run := e.stream
+	if e.tellsAllTheSame(op) {
+		run = e.join
 	}
+	err := run(ctx, op, event)
 	switch es := (Errors)(nil); {
 	case ctx.Err() != nil:
 		return nil
@@ -45,6 +46,16 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 		return unavailable(trigger.SourceName, op.rootPath())
 	}
 	return err
+}
+
+// stream is a subscription that has a stream of its own.
+func (e *Engine) stream(ctx context.Context, op *Operation, event func([]byte) error) error {
+	stream, err := contained(e.log, func() (*stream, error) { return e.open(ctx, op) })
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return e.listen(ctx, op, stream, event)
 }
 
 // mayListen refuses, before the subgraph hears of it, a subscription to a field that the caller may not see.

@@ -26,6 +26,7 @@ type Supergraph struct {
 	virtual   map[string]bool     // interfaces that some subgraph sees as one object
 	rules     Rules
 	prices    Prices
+	shared    map[Coordinate]bool
 }
 
 // A Service is a subgraph as the supergraph file names it.
@@ -66,7 +67,7 @@ func Parse(sdl string) (*Supergraph, error) {
 			}
 		}
 	}
-	s.prices = readPrices(s.ordered)
+	s.prices, s.shared = readPrices(s.ordered), readShared(s.ordered)
 	s.rules, err = readRules(s.ordered, s.objects)
 	return s, err
 }
@@ -85,6 +86,9 @@ func (s *Supergraph) Rules() Rules { return s.rules }
 
 // Prices returns what asking for each field costs.
 func (s *Supergraph) Prices() Prices { return s.prices }
+
+// Shared returns the subscriptions that tell everybody the same; see readShared.
+func (s *Supergraph) Shared() map[Coordinate]bool { return s.shared }
 
 // linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
 // the graph's business: composed directives come with one.

@@ -40,7 +40,11 @@ func checkKey(key string) error {
 }
 
 // Book holds one unit for the caller, or says why there is none for them.
-func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, variantID, key string) (BookResult, error) {
+func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, variantID, key string) (res BookResult, err error) {
+	if fs.meter != nil {
+		answered := fs.meter.Booking()
+		defer func() { answered(res, err) }()
+	}
 	if !who.SignedIn() {
 		return BookResult{}, ErrUnauthenticated
 	}
@@ -55,7 +59,7 @@ func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, varia
 	if err := checkKey(key); err != nil {
 		return BookResult{}, err
 	}
-	res, err := fs.desk.Book(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key})
+	res, err = fs.desk.Book(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key})
 	return res, at(err, "saleId")
 }
 

@@ -225,7 +225,16 @@ type FlashSales struct {
 	clock clock.Clock
 	feed  *feed.Feed[Live]
 	desk  Desk
+	meter Meter // nil measures nothing
 }
+
+// A Meter is told when somebody asks for a unit, and then what they are answered.
+type Meter interface {
+	Booking() (answered func(BookResult, error))
+}
+
+// Measure has every request to book measured from now on. Call it before the first.
+func (fs *FlashSales) Measure(m Meter) { fs.meter = m }
 
 // A Desk takes requests one by one, and has the store book for many of them at once.
 type Desk interface {

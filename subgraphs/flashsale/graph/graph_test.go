@@ -95,17 +95,23 @@ func setup(t *testing.T, options ...pgtest.Option) *shop {
 // ask sends an operation and returns what "data" and "errors" hold.
 func (s *shop) ask(who viewer.Viewer, query string, vars map[string]any) map[string]any {
 	s.t.Helper()
+	return s.askIn(viewer.With(s.t.Context(), who), query, vars)
+}
+
+// askIn sends an operation as the viewer of a context, which may end before the answer.
+func (s *shop) askIn(ctx context.Context, query string, vars map[string]any) map[string]any {
+	s.t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": vars})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req := httptest.NewRequestWithContext(viewer.With(s.t.Context(), who), "POST", "/graphql", strings.NewReader(string(body)))
+	req := httptest.NewRequestWithContext(ctx, "POST", "/graphql", strings.NewReader(string(body)))
 	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
 	var answer map[string]any
-	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
-		s.t.Errorf("%v: %s", err, rec.Body)
+	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil || rec.Code >= 500 {
+		s.t.Errorf("%v: %d %s", err, rec.Code, rec.Body)
 	}
 	return answer
 }

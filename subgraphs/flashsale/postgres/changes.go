@@ -53,7 +53,7 @@ func (s *Store) Finish(ctx context.Context, c flashsale.Change, why *fault.Error
 			}
 			return json.Unmarshal(refusal, &is.Refusal)
 		})
-		stand, err := open(ctx, p, c.SaleID, flashsale.Wanted{}, at)
+		stand, err := open(ctx, p, lockSale, c.SaleID, flashsale.Wanted{}, at)
 		if err != nil || is.Decision != flashsale.Pending {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/internal/money"
@@ -21,14 +22,18 @@ var Migrations embed.FS
 
 // A Store is the flash sales' tables.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *db.Queries
+	pool  *pgxpool.Pool
+	q     *db.Queries
+	empty *lru.Cache[string, struct{}] // sales that had nothing to book when last looked at
 }
 
 var _ flashsale.Store = (*Store)(nil)
 
 // NewStore returns the store behind a pool whose schema is migrated.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+func NewStore(pool *pgxpool.Pool) *Store {
+	empty, _ := lru.New[string, struct{}](1000) // fails for a size below 1 alone
+	return &Store{pool, db.New(pool), empty}
+}
 
 // SalesByID finds sales with their offers.
 func (s *Store) SalesByID(ctx context.Context, ids []string) ([]flashsale.Sale, error) {

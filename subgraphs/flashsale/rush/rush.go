@@ -46,5 +46,8 @@ func (d *Desk) Book(ctx context.Context, saleID string, r flashsale.BookRequest)
 	return res, err
 }
 
+// Waiting returns how many requests wait for their turn.
+func (d *Desk) Waiting() int { return d.group.Waiting() }
+
 // Close lets those who wait have their answers, and refuses others.
 func (d *Desk) Close(ctx context.Context) error { return d.group.Close(ctx) }

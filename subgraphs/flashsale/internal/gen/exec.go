@@ -908,6 +908,7 @@ var sources = []*ast.Source{
       "@requiresScopes"
       "@cost"
       "@listSize"
+      "@composeDirective"
     ]
   )
 
@@ -981,7 +982,17 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
-	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
+	{Name: "../../../../schema/flashsale.graphqls", Input: `extend schema
+  @link(url: "https://souk.shop/specs/listen/v1.0", import: ["@shared"])
+  @composeDirective(name: "@shared")
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: a gateway may pass one stream on to
+all of them, and give whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
+
+type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."
@@ -1038,7 +1049,7 @@ type Subscription {
   flashSaleChanged(
     "The sale's id."
     id: ID!
-  ): FlashSaleEvent!
+  ): FlashSaleEvent! @shared
 }
 
 "Units set aside to be sold at a price in a short time, at most so many to each account."
