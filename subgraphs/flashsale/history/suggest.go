@@ -17,10 +17,10 @@ func (st *step) moves() Moved {
 	switch {
 	case st.expire:
 		return Moved{st.Booking, flashsale.Expire}
-	case st.Kind == Book && st.Shown != nil:
-		return Moved{st.Shown.ID, flashsale.Hold}
-	case st.Kind == Book:
+	case st.Kind == Book && (st.Code == OK || !st.Known()):
 		return Moved{st.named, flashsale.Hold}
+	case st.Known() && st.Code != OK:
+		return Moved{}
 	case st.Kind == Confirm:
 		return Moved{st.Booking, flashsale.Sell}
 	case st.Kind == Release, st.Kind == Decline:
