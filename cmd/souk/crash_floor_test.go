@@ -159,9 +159,12 @@ func (s trippedPayments) Abandon(ctx context.Context, order string, timedOut boo
 type trippedBank struct {
 	psp.Provider
 	*tripwire
+	patience time.Duration
 }
 
 func (b trippedBank) Authorize(ctx context.Context, a psp.Authorization) (is psp.Answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, b.patience)
+	defer cancel()
 	b.pass("the bank: promise the money", func() { is, err = b.Provider.Authorize(ctx, a) })
 	return is, err
 }
@@ -213,8 +216,8 @@ func (t tables) close() {
 	}
 }
 
-// openFloor opens the shop. The books of the bank are a file.
-func openFloor(pools tables, bank string, now time.Time, trip *tripwire) (*floor, error) {
+// openFloor opens the shop. The books of the bank are a file; its answers are waited for as long as patience.
+func openFloor(pools tables, bank string, patience time.Duration, now time.Time, trip *tripwire) (*floor, error) {
 	f := &floor{pools: pools, clock: clock.Hold(now)}
 	queue, err := jobs.NewQueue(f.pools["orders"])
 	if err != nil {
@@ -230,7 +233,7 @@ func openFloor(pools tables, bank string, now time.Time, trip *tripwire) (*floor
 	sales := trippedSales{salestore.NewStore(f.pools["flashsale"]), trip}
 	f.desk = rush.New(sales, f.clock, batch.Config{})
 	f.sales = flashsale.New(sales, f.desk, salenats.Shop{By: carrier}, f.clock)
-	f.payments = payments.New(trippedPayments{paymentstore.NewStore(f.pools["payments"]), trip}, trippedBank{f.bank, trip}, paymentnats.Orders{By: carrier}, f.clock, payments.Options{Patience: 300 * time.Millisecond})
+	f.payments = payments.New(trippedPayments{paymentstore.NewStore(f.pools["payments"]), trip}, trippedBank{f.bank, trip, patience}, paymentnats.Orders{By: carrier}, f.clock, payments.Options{Patience: time.Minute})
 	f.orders = orderstore.NewStore(f.pools["orders"], queue)
 	f.checkout = orders.NewCheckout(trippedOrders{f.orders, trip}, carrier, f.clock, orderExpiry)
 	calls = append(calls, inventorynats.Calls(f.stock)...)

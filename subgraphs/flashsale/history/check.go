@@ -35,7 +35,7 @@ const (
 // if there is one, has to begin when all else has ended or been given up.
 func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict {
 	b := read(sale, ops)
-	v := Verdict{model: b.model()}
+	v := Verdict{model: b.model(nil)}
 	began := time.Now()
 	// When something without an answer may have happened any time, the guesses are more than anybody can try. So the sale's own log
 	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is never held against a history.
@@ -43,7 +43,7 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 	v.Steps = len(all)
 	result := porcupine.Unknown
 	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
-		if result = porcupine.CheckOperationsTimeout(v.model, suggested, wait); result != porcupine.Ok {
+		if result = porcupine.CheckOperationsTimeout(b.model(b.log), suggested, wait); result != porcupine.Ok {
 			result = porcupine.CheckOperationsTimeout(v.model, all, wait)
 		}
 	}

@@ -24,12 +24,20 @@ type step struct {
 
 const none = -1
 
-// model states the rules of a sale. All of it is one partition: every booking draws on the same units.
-func (b *book) model() porcupine.Model {
+// model states the rules of a sale. All of it is one partition: every booking draws on the same units. With a log, units move in its
+// order, and in no other that the rules allow as well.
+func (b *book) model(log []Moved) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return b.initial() },
 		Step: func(s, in, _ any) (bool, any) {
-			next := b.step(s.(*state), in.(*step))
+			is, st := s.(*state), in.(*step)
+			next := b.step(is, st)
+			if m := st.moves(); log != nil && next != nil && next != is && m != (Moved{}) {
+				if is.moved == len(log) || log[is.moved] != m {
+					return false, nil
+				}
+				next.moved++ // nobody else has seen it yet
+			}
 			return next != nil, next
 		},
 		Equal:             func(x, y any) bool { return x.(*state).equal(y.(*state)) },

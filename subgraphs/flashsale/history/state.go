@@ -29,6 +29,7 @@ type state struct {
 	marks []*[chunk]mark
 	units []units // by variant
 	hash  uint64
+	moved int // how many lines of the log have come true, where it is followed; the marks say so too
 }
 
 type units struct{ remaining, held, sold int32 }
@@ -37,7 +38,7 @@ func (s *state) at(slot int) mark { return s.marks[slot/chunk][slot%chunk] }
 
 func (s *state) with(slot, variant int, m mark) *state {
 	was := s.at(slot)
-	next := &state{marks: slices.Clone(s.marks), units: slices.Clone(s.units), hash: s.hash ^ mix(slot, was) ^ mix(slot, m)}
+	next := &state{marks: slices.Clone(s.marks), units: slices.Clone(s.units), hash: s.hash ^ mix(slot, was) ^ mix(slot, m), moved: s.moved}
 	part := *s.marks[slot/chunk]
 	part[slot%chunk] = m
 	next.marks[slot/chunk] = &part
