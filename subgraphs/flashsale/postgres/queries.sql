@@ -134,6 +134,19 @@ SELECT unnest(@ids::text[]), @sale_id, unnest(@account_ids::text[]), unnest(@num
 UPDATE rooms SET joined = @joined, entrants = @entrants, called = @called, closed_at = @closed_at, drawn_at = @drawn_at, metered_at = @metered_at, pace = @pace, paced_at = @paced_at, rev = @rev
 WHERE sale_id = @sale_id;
 
+-- name: BookedAfter :many
+SELECT * FROM bookings WHERE status = 'BOOKED' AND id > @after ORDER BY id LIMIT @most;
+
+-- name: Units :many
+-- Units lists where the units of every sale came from, are, and went.
+SELECT sale_id, variant_id, 'IN_SALE'::text AS stage, ''::text AS key, quantity FROM pools
+UNION ALL
+SELECT c.sale_id, n."variantId", c.decision, c.id, n.quantity FROM changes c, jsonb_to_recordset(c.needs) AS n ("variantId" text, quantity integer)
+UNION ALL
+SELECT t.sale_id, n."variantId", CASE WHEN t.done_at IS NULL THEN 'LEAVING' ELSE 'LEFT' END, t.id, n.quantity
+FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
+ORDER BY 1, 2, 3, 4;
+
 -- name: Audit :many
 -- Audit says what of the pools, bookings and transfers the log does not bear out.
 WITH chain AS (

@@ -348,24 +348,6 @@ func (s *Store) Waiting(ctx context.Context) (map[string]int, error) {
 	return waiting, err
 }
 
-// auditLots draws the lot of every ticket again.
-func auditLots(ctx context.Context, tx pgx.Tx) (damage []string, err error) {
-	rows, err := tx.Query(ctx, `SELECT t.id, t.lot, s.seed FROM tickets t JOIN sales s ON s.id = t.sale_id WHERE t.lot IS NOT NULL`)
-	if err != nil {
-		return nil, err
-	}
-	var ticket string
-	var lot int64
-	var seed []byte
-	_, err = pgx.ForEachRow(rows, []any{&ticket, &lot, &seed}, func() error {
-		if want := flashsale.Lot(seed, ticket); lot != want {
-			damage = append(damage, fmt.Sprintf("ticket %s drew %d, but the seed gives it %d", ticket, lot, want))
-		}
-		return nil
-	})
-	return damage, err
-}
-
 func scanRoom(row pgx.Row) (flashsale.Room, error) {
 	var r db.Room
 	err := row.Scan(&r.SaleID, &r.Joined, &r.Entrants, &r.Called, &r.ClosedAt, &r.DrawnAt, &r.MeteredAt, &r.Pace, &r.PacedAt, &r.Rev)

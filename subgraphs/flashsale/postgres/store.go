@@ -4,12 +4,10 @@ package postgres
 import (
 	"context"
 	"embed"
-	"errors"
 	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/internal/money"
@@ -116,21 +114,6 @@ const nextMoment = `
 	    (SELECT room_opens_at FROM sales WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' ORDER BY room_opens_at LIMIT 1),
 	    (SELECT starts_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM') ORDER BY starts_at LIMIT 1),
 	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') ORDER BY ends_at LIMIT 1))`
-
-// Audit compares the log with the pools, the bookings and what moved between sales and stock, and the waiting rooms with their
-// tickets, their draws and what was booked, and says where they disagree: nothing, as long as the constraints are in place. It
-// reads everything, as of one moment, and locks nothing.
-func (s *Store) Audit(ctx context.Context) (damage []string, err error) {
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		q := s.q.WithTx(tx)
-		units, err1 := q.Audit(ctx)
-		rooms, err2 := q.AuditRooms(ctx)
-		lots, err3 := auditLots(ctx, tx)
-		damage = slices.Concat(units, rooms, lots)
-		return errors.Join(err1, err2, err3)
-	})
-	return damage, err
-}
 
 func sale(r db.Sale) flashsale.Sale {
 	s := flashsale.Sale{

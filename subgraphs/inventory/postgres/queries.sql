@@ -138,6 +138,11 @@ ORDER BY 1, 2;
 -- name: ForgetAnswers :execrows
 DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most));
 
+-- name: PoolMoves :many
+-- PoolMoves sums what went to flash sales and came back, under each key.
+SELECT pool_id::text AS pool_id, variant_id, kind, coalesce(idempotency_key, '') AS key, sum(abs(quantity))::bigint AS quantity
+FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, kind, idempotency_key;
+
 -- name: Audit :many
 -- Audit says what of the levels, sums and reservations the ledger does not bear out.
 WITH chain AS (

@@ -391,6 +391,50 @@ func (q *Queries) BeginChange(ctx context.Context, arg BeginChangeParams) error 
 	return err
 }
 
+const bookedAfter = `-- name: BookedAfter :many
+SELECT id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot FROM bookings WHERE status = 'BOOKED' AND id > $1 ORDER BY id LIMIT $2
+`
+
+type BookedAfterParams struct {
+	After string
+	Most  int32
+}
+
+func (q *Queries) BookedAfter(ctx context.Context, arg BookedAfterParams) ([]Booking, error) {
+	rows, err := q.db.Query(ctx, bookedAfter, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Booking
+	for rows.Next() {
+		var i Booking
+		if err := rows.Scan(
+			&i.ID,
+			&i.SaleID,
+			&i.VariantID,
+			&i.AccountID,
+			&i.Key,
+			&i.Status,
+			&i.Amount,
+			&i.Currency,
+			&i.OrderID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ExpiresAt,
+			&i.SaleSlot,
+			&i.VariantSlot,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const bookingsByID = `-- name: BookingsByID :many
 SELECT id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot FROM bookings WHERE id = ANY ($1::text[])
 `
@@ -1051,6 +1095,51 @@ type TransferDoneParams struct {
 func (q *Queries) TransferDone(ctx context.Context, arg TransferDoneParams) error {
 	_, err := q.db.Exec(ctx, transferDone, arg.At, arg.ID)
 	return err
+}
+
+const units = `-- name: Units :many
+SELECT sale_id, variant_id, 'IN_SALE'::text AS stage, ''::text AS key, quantity FROM pools
+UNION ALL
+SELECT c.sale_id, n."variantId", c.decision, c.id, n.quantity FROM changes c, jsonb_to_recordset(c.needs) AS n ("variantId" text, quantity integer)
+UNION ALL
+SELECT t.sale_id, n."variantId", CASE WHEN t.done_at IS NULL THEN 'LEAVING' ELSE 'LEFT' END, t.id, n.quantity
+FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
+ORDER BY 1, 2, 3, 4
+`
+
+type UnitsRow struct {
+	SaleID    string
+	VariantID string
+	Stage     string
+	Key       string
+	Quantity  int32
+}
+
+// Units lists where the units of every sale came from, are, and went.
+func (q *Queries) Units(ctx context.Context) ([]UnitsRow, error) {
+	rows, err := q.db.Query(ctx, units)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnitsRow
+	for rows.Next() {
+		var i UnitsRow
+		if err := rows.Scan(
+			&i.SaleID,
+			&i.VariantID,
+			&i.Stage,
+			&i.Key,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const waiting = `-- name: Waiting :many

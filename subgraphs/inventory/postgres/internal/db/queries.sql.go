@@ -613,6 +613,46 @@ func (q *Queries) OpenStock(ctx context.Context, variantIds []string) error {
 	return err
 }
 
+const poolMoves = `-- name: PoolMoves :many
+SELECT pool_id::text AS pool_id, variant_id, kind, coalesce(idempotency_key, '') AS key, sum(abs(quantity))::bigint AS quantity
+FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, kind, idempotency_key
+`
+
+type PoolMovesRow struct {
+	PoolID    string
+	VariantID string
+	Kind      string
+	Key       string
+	Quantity  int64
+}
+
+// PoolMoves sums what went to flash sales and came back, under each key.
+func (q *Queries) PoolMoves(ctx context.Context) ([]PoolMovesRow, error) {
+	rows, err := q.db.Query(ctx, poolMoves)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PoolMovesRow
+	for rows.Next() {
+		var i PoolMovesRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.VariantID,
+			&i.Kind,
+			&i.Key,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reservationsByID = `-- name: ReservationsByID :many
 SELECT r.id, r.order_id, r.account_id, r.status, r.created_at, r.updated_at, r.expires_at, l.reservation_id, l.variant_id, l.warehouse_id, l.quantity FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
 WHERE r.id = ANY ($1::text[])
