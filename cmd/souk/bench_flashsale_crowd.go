@@ -22,6 +22,7 @@ import (
 const (
 	bookingPrice = "9.90"
 	payers       = 4  // at the tills at once
+	payTries     = 5  // of one step at the till
 	mostTries    = 50 // of one account, when it is told to come again or hears nothing
 )
 
@@ -334,9 +335,17 @@ func (c *crowd) buy(ctx context.Context, b booking) error {
 			}
 		}},
 	} {
-		status, text, err := c.send(ctx, b.token, frontends.Operation(step.operation), values{"input": step.input()})
-		if err == nil && (status != http.StatusOK || !bytes.Contains(text, []byte(`"userErrors":[]`))) {
-			err = fmt.Errorf("%d %.500s", status, text)
+		var text []byte
+		var err error
+		for range payTries { // under the same key, as who heard nothing would
+			var status int
+			status, text, err = c.send(ctx, b.token, frontends.Operation(step.operation), values{"input": step.input()})
+			if err == nil && (status != http.StatusOK || !bytes.Contains(text, []byte(`"userErrors":[]`))) {
+				err = fmt.Errorf("%d %.500s", status, text)
+			}
+			if err == nil || pause(ctx, time.Second) != nil {
+				break
+			}
 		}
 		if err == nil {
 			err = json.Unmarshal(text, &struct{ Data any }{&got})

@@ -43,7 +43,7 @@ const (
 
 // Serve locks a sale, runs the rule, and saves what it moved.
 func (s *Store) Serve(ctx context.Context, saleID string, w flashsale.Wanted, at time.Time, rule func(*flashsale.Stand) error) error {
-	return s.again(ctx, func(p *pipeline.Pipeline) error { return s.serve(ctx, p, lockSale, saleID, w, at, rule) })
+	return s.again(ctx, func(p *pipeline.Pipeline) error { return serve(ctx, p, lockSale, saleID, w, at, rule) })
 }
 
 // Book tries every request, each for itself. Most of those who come to a sale come when there is nothing left: they are answered
@@ -51,8 +51,10 @@ func (s *Store) Serve(ctx context.Context, saleID string, w flashsale.Wanted, at
 // changed the sale since; only then is the sale locked first.
 func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.BookRequest, at time.Time) (results []flashsale.BookResult, err error) {
 	w := wants(requests)
+	moved := false
 	tryAll := func(stand *flashsale.Stand) error {
 		results = bookAll(stand, requests)
+		moved = len(stand.Moved()) > 0
 		return nil
 	}
 	if s.nothingLeft(saleID) {
@@ -64,10 +66,11 @@ func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.Bo
 			return results, nil
 		}
 	}
-	err = pipeline.Optimistic(ctx, s.pool, func(p *pipeline.Pipeline) error { return s.serve(ctx, p, lookAtSale, saleID, w, at, tryAll) })
-	if pipeline.Overtaken(err) || violates(err, "bookings_of_key") {
+	err = pipeline.Optimistic(ctx, s.pool, func(p *pipeline.Pipeline) error { return serve(ctx, p, lookAtSale, saleID, w, at, tryAll) })
+	switch {
+	case pipeline.Overtaken(err), violates(err, "bookings_of_key"):
 		err = s.Serve(ctx, saleID, w, at, tryAll)
-	} else if err == nil {
+	case err == nil && moved:
 		outbox.Wake(s.pool)
 	}
 	if err != nil {
@@ -126,8 +129,8 @@ func (s *Store) look(ctx context.Context, saleID string, w flashsale.Wanted, at 
 	return seen.stand(at), nil
 }
 
-// serve runs a rule on a sale and saves what it moved.
-func (s *Store) serve(ctx context.Context, p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted, at time.Time, rule func(*flashsale.Stand) error) error {
+// serve runs a rule on a sale, locked or not as it is found, and saves what the rule moved.
+func serve(ctx context.Context, p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted, at time.Time, rule func(*flashsale.Stand) error) error {
 	stand, err := open(ctx, p, find, saleID, w, at)
 	if err != nil {
 		return err
