@@ -119,7 +119,7 @@ func open(ctx context.Context, p *pipeline.Pipeline, saleID string, w flashsale.
 		})
 	}
 	if w.Tickets != nil {
-		p.Collect(ticketsOfBookers, saleID, w.Tickets)(func(row pgx.Rows) error {
+		p.Collect(ticketsOfBookers, w.Tickets)(func(row pgx.Rows) error {
 			t, err := scanTicket(row)
 			tickets = append(tickets, t)
 			return err
