@@ -204,7 +204,7 @@ func (s *Stand) admitted(r BookRequest) (*Ticket, error) {
 	if !s.Sale.HasRoom() {
 		return nil, nil
 	}
-	if t := s.tickets[r.TicketID]; t != nil && t.AccountID == r.AccountID && t.Admits(s.At) {
+	if t := s.tickets[r.TicketID]; t != nil && t.SaleID == s.Sale.ID && t.AccountID == r.AccountID && t.Admits(s.At) {
 		return t, nil
 	}
 	if r.Denied != nil {

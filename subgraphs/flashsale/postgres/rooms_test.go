@@ -83,6 +83,15 @@ func TestAPlaceIsFoundFromTheMilestoneBeforeIt(t *testing.T) {
 			}
 		}
 	}
+	many, err := w.store.Drawn(t.Context(), saleID, 5000, 400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read := w.read(postgres.TicketsByIDQuery, many); read > 400*200 {
+		t.Errorf("%d rows were read for 400 places", read)
+	} else {
+		t.Logf("%d rows were read for 400 places", read)
+	}
 	w.sound()
 }
 

@@ -208,7 +208,7 @@ func see(p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted) *sight {
 		p.Collect(ofRequests, saleID, w.Accounts, w.Keys)(each)
 	}
 	if w.Tickets != nil {
-		p.Collect(ticketsOfBookers, saleID, w.Tickets)(func(row pgx.Rows) error {
+		p.Collect(ticketsOfBookers, w.Tickets)(func(row pgx.Rows) error {
 			t, err := scanTicket(row)
 			s.tickets = append(s.tickets, t)
 			return err
