@@ -68,7 +68,7 @@ func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.Bo
 	}
 	err = pipeline.Optimistic(ctx, s.pool, func(p *pipeline.Pipeline) error { return serve(ctx, p, lookAtSale, saleID, w, at, tryAll) })
 	switch {
-	case pipeline.Overtaken(err), violates(err, "bookings_of_key"):
+	case pipeline.Overtaken(err), violates(err, "bookings_of_key"), violates(err, "turn_comes_once"):
 		err = s.Serve(ctx, saleID, w, at, tryAll)
 	case err == nil && moved:
 		outbox.Wake(s.pool)

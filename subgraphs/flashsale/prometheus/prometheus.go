@@ -90,11 +90,6 @@ func refusal(res flashsale.BookResult, err error) string {
 	return ""
 }
 
-// A waiter tells how many wait for each sale to let them in; there may be none.
-type waiter interface {
-	Waiting(ctx context.Context) (bySale map[string]int, err error)
-}
-
 // counts reads how sales stand when somebody scrapes: of those that run or come, the first hundred by start, so that there is never
 // a label for every sale there was. Each process tells the same.
 type counts struct {
@@ -132,12 +127,9 @@ func (c *counts) Collect(to chan<- client.Metric) {
 	if err != nil {
 		return
 	}
-	var waiting map[string]int
-	room, hasRoom := any(c.sales).(waiter)
-	if hasRoom {
-		if waiting, err = room.Waiting(ctx); err != nil {
-			hasRoom = false
-		}
+	waiting, err := c.sales.Waiting(ctx)
+	if err != nil {
+		waiting = nil
 	}
 	tell := func(d *client.Desc, n int, sale string) {
 		to <- client.MustNewConstMetric(d, client.GaugeValue, float64(n), sale)
@@ -150,8 +142,8 @@ func (c *counts) Collect(to chan<- client.Metric) {
 		tell(c.remaining, remaining, s.ID)
 		tell(c.held, held, s.ID)
 		tell(c.sold, sold, s.ID)
-		if hasRoom {
-			tell(c.waiting, waiting[s.ID], s.ID)
+		if n, hasRoom := waiting[s.ID]; hasRoom {
+			tell(c.waiting, n, s.ID)
 		}
 	}
 }
