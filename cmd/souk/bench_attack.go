@@ -145,11 +145,11 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 				controlRound: {to: bare, perSecond: c.Rate},
 				attackRound:  {to: s.base + "/graphql", perSecond: c.Rate, token: door.evil, sale: door.sale},
 			}[row.Round]
-			before := cpuOf(s.cmd.Process.Pid)
+			before := cpuOf(s.process.Pid())
 			if err := door.round(ctx, row, time.Duration(c.Seconds)*time.Second, script); err != nil {
 				return nil, err
 			}
-			after := cpuOf(s.cmd.Process.Pid)
+			after := cpuOf(s.process.Pid())
 			row.SoukCPU += (after.own - before.own).Seconds()
 			row.DataCPU += (after.children - before.children).Seconds()
 		}

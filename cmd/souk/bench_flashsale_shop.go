@@ -50,7 +50,7 @@ type bazaar struct {
 type person struct{ account, token string }
 
 func openBazaar(ctx context.Context, dir string, p *process) (*bazaar, error) {
-	e, err := startEngines(ctx, filepath.Join(dir, "data"), p)
+	e, err := startEngines(ctx, filepath.Join(dir, "data"), 0, p)
 	if err != nil {
 		return nil, err
 	}

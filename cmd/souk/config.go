@@ -38,7 +38,7 @@ var settings = []setting{
 	{name: "SOUK_DOCUMENTS", help: "file of the GraphQL documents that the shop's own clients were built with, which they may name instead of sending: Apollo's manifest, or texts by id"},
 	{name: "SOUK_DOCUMENTS_ONLY", otherwise: "false", help: "true answers no other document"},
 	{name: "SOUK_JWKS_URL", otherwise: "http://accounts:4000/.well-known/jwks.json", help: "public keys of access tokens"},
-	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider: fake, or fake:FILE for one whose books outlive the process"},
+	{name: "SOUK_PSP", otherwise: "fake", help: "payment provider: fake, fake:FILE for one whose books outlive the process, or fake:URL for one that runs elsewhere"},
 	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
 	{name: "SOUK_COURIER", otherwise: "fake", help: "courier; fake is the only one so far"},
 	{name: "SOUK_ORDER_EXPIRY", otherwise: "15m", help: "how long an order waits for its payment"},

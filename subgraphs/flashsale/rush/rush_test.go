@@ -3,6 +3,8 @@ package rush_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -153,5 +155,32 @@ func TestASaleThatIsNotThere(t *testing.T) {
 	close(s.release)
 	if _, err := rush.New(s, clock.System, batch.Config{}).Book(t.Context(), "sale", flashsale.BookRequest{}); !errors.Is(err, flashsale.ErrNoSale) || len(s.lots) != 1 {
 		t.Errorf("%v after %d tries", err, len(s.lots))
+	}
+}
+
+// A store that goes away fails the lot, and is not asked for each half, quarter and eighth of it.
+func TestAStoreThatIsAwayIsAskedOnce(t *testing.T) {
+	s := &slow{begun: make(chan struct{}), release: make(chan struct{}), err: fmt.Errorf("book: %w", io.ErrUnexpectedEOF)}
+	d := rush.New(s, clock.System, batch.Config{})
+	var wg sync.WaitGroup
+	book := func() {
+		wg.Go(func() {
+			if _, err := d.Book(t.Context(), "sale", flashsale.BookRequest{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	book()
+	<-s.begun
+	for range 8 {
+		book()
+	}
+	for d.Waiting() < 8 {
+		time.Sleep(time.Millisecond)
+	}
+	close(s.release)
+	wg.Wait()
+	if len(s.lots) != 2 {
+		t.Errorf("transactions of %v", s.lots)
 	}
 }
