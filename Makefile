@@ -1,7 +1,7 @@
 # souk: `make` alone prints this list.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gen bench build deps deps-node deps-redis
+.PHONY: help dev test check gen bench chaos build deps deps-node deps-redis
 
 SUBGRAPHS := $(notdir $(wildcard subgraphs/*))
 TOOL := go tool -modfile=tools.mod
@@ -32,6 +32,9 @@ gen: deps-node ## write the supergraph, the SQL code and the GraphQL code anew
 
 bench: deps build ## measure the shop and print a table; BENCH=--json for machines
 	@bin/souk bench $(BENCH)
+
+chaos: deps build ## kill everything under a flash sale and check the books; CHAOS="--seed 1 --minutes 2"
+	@bin/souk chaos $(CHAOS)
 
 build: ## compile bin/souk
 	@go build -o bin/souk ./cmd/souk

@@ -9,13 +9,24 @@ import (
 // SubjectFlashSaleChanged is where FlashSaleChanged is told.
 const SubjectFlashSaleChanged = "souk.event.flashsale.sale_changed"
 
-// FlashSaleChanged is the counts of a sale as they are after movement Seq.
+// FlashSaleChanged is the counts of a sale as they are after movement Seq, and of its waiting room.
 type FlashSaleChanged struct {
 	At
-	SaleID string           `json:"saleId"`
-	Status string           `json:"status"` // SCHEDULED, OPEN, SOLD_OUT, ENDED, CANCELLED
-	Offers []FlashSaleCount `json:"offers"`
-	Seq    int64            `json:"seq"`
+	SaleID   string           `json:"saleId"`
+	Status   string           `json:"status"` // SCHEDULED, WAITING_ROOM, OPEN, SOLD_OUT, ENDED, CANCELLED
+	StartsAt time.Time        `json:"startsAt"`
+	Offers   []FlashSaleCount `json:"offers"`
+	Seq      int64            `json:"seq"`
+	Room     *FlashSaleRoom   `json:"room,omitempty"` // nil when there is none
+}
+
+// FlashSaleRoom is how far a waiting room has got. Of two with the same Seq the one with the higher Rev is newer.
+type FlashSaleRoom struct {
+	Joined    int64   `json:"joined"` // tickets ever given
+	Called    int64   `json:"called"` // places whose turn has come
+	Drawn     bool    `json:"drawn"`  // whether the lots are drawn
+	PerSecond float64 `json:"perSecond"`
+	Rev       int64   `json:"rev"`
 }
 
 // FlashSaleCount is the counts of one variant in a sale.

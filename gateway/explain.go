@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/gateway/transport"
@@ -41,6 +42,9 @@ type extender struct {
 	name  string
 	value json.RawMessage // nil once it was shown
 }
+
+// Keep says nothing: an answer with something added is this caller's.
+func (x *extender) Keep(time.Duration) {}
 
 func (x *extender) Next(result []byte, more bool) error {
 	if x.value != nil {

@@ -6,6 +6,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/gateway/documents"
 	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/gateway/limits"
 	"github.com/souk-shop/souk/gateway/playground"
@@ -40,6 +42,7 @@ type Config struct {
 	Origins       []string                // hosts of pages, beside our own, that may open a socket
 	Limits        limits.Limits           // zero fields take their defaults
 	Rate          *rate.Limiter           // what one caller may ask for in a while; nil bounds nothing
+	Documents     *documents.Store        // what clients may name instead of sending; nil knows what it has been sent alone
 	Proxies       int                     // in front, whose X-Forwarded-For is believed
 	Timeout       time.Duration           // of a query or mutation: 30 s
 	FetchTimeout  time.Duration           // of one request to a subgraph: 10 s
@@ -83,6 +86,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	g.prewarm(ctx)
 	g.transport = transport.New(transport.Config{
 		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
 		Sockets: g.watch.sockets, Admit: g.admit, Refused: g.refused,
@@ -101,6 +105,9 @@ func (c Config) withDefaults() Config {
 	default:
 		c.Keys = session.Keys{}
 	}
+	if c.Documents == nil {
+		c.Documents, _ = documents.New(nil, false) // fails for a store that trusts nothing else alone
+	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}
@@ -113,8 +120,23 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// prewarm plans the trusted documents, so that no caller waits for it, and says which of them the graph does not know how to answer.
+func (g *Gateway) prewarm(ctx context.Context) {
+	for id, text := range g.config.Documents.Trusted() {
+		_, err := g.engine.Prepare(ctx, engine.Request{Query: text})
+		var es engine.Errors
+		if errors.As(err, &es) && es[0].Code() == engine.CodeInput { // it needs variables, which come with a request
+			err = nil
+		}
+		if err != nil {
+			g.config.Log.WarnContext(ctx, "gateway: a trusted document will be refused", "document", id, "error", err)
+		}
+	}
+}
+
 // Execute is the way of a request, from a transport that has decoded it and knows who asks, back to the same transport.
 func (g *Gateway) Execute(ctx context.Context, r engine.Request, to transport.Reply) {
+	r, unknown := g.config.Documents.Resolve(r)
 	ctx, seen := g.watch.begin(ctx, r)
 	defer func() {
 		if p := recover(); p != nil {
@@ -122,6 +144,11 @@ func (g *Gateway) Execute(ctx context.Context, r engine.Request, to transport.Re
 		}
 		seen.end(ctx)
 	}()
+	if unknown != nil {
+		g.misnamed(ctx)
+		to.Fail(seen.failed(ctx, unknown))
+		return
+	}
 	if err := g.answer(ctx, r, to, seen); err != nil {
 		to.Fail(seen.failed(ctx, err))
 	}
@@ -137,7 +164,8 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	seen.operation(op)
-	cost, err := g.pay(ctx, op.Cost())
+	g.config.Documents.Learn(r)
+	cost, err := g.pay(ctx, op)
 	if err != nil {
 		return err
 	}
@@ -168,6 +196,7 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	seen.answered(result)
+	to.Keep(result.MaxAge)
 	return to.Next(body.Bytes(), false)
 }
 

@@ -89,12 +89,16 @@ func (g *Gateway) afford(ctx context.Context) error {
 }
 
 // pay charges for an operation before anything of it is run.
-func (g *Gateway) pay(ctx context.Context, points int) (rate.Decision, error) {
+func (g *Gateway) pay(ctx context.Context, op *engine.Operation) (rate.Decision, error) {
 	who, v := g.caller(ctx)
 	if v == nil {
 		return rate.Decision{}, nil
 	}
-	d := g.config.Rate.Take(ctx, who, points, trouble)
+	var draws []rate.Draw
+	for _, d := range op.Draws() {
+		draws = append(draws, rate.Draw(d))
+	}
+	d := g.config.Rate.Take(ctx, who, op.Cost(), trouble, draws...)
 	if !d.Allowed {
 		return d, throttled(d)
 	}
@@ -112,10 +116,15 @@ func (g *Gateway) caller(ctx context.Context) (rate.Caller, *visit) {
 // throttled tells a caller when to come back.
 func throttled(d rate.Decision) engine.Errors {
 	seconds := int((d.Wait + time.Second - 1) / time.Second)
+	message := "too much was asked for in a short time; the same is answered after a while"
+	if d.Common {
+		message = "too many ask for the same " + d.Reason + " at once; nothing was tried, and the same is answered after a while"
+	}
 	return engine.Errors{{
-		Message: "too much was asked for in a short time; the same is answered after a while",
+		Message: message,
 		Extensions: map[string]any{
 			"code":       engine.CodeThrottled,
+			"budget":     d.Reason,
 			"pollAfter":  time.Now().Add(d.Wait).UTC().Format("2006-01-02T15:04:05.000Z"),
 			"retryAfter": seconds,
 			"cost":       d.Cost(),
@@ -127,6 +136,13 @@ func throttled(d rate.Decision) engine.Errors {
 func (g *Gateway) misunderstood(ctx context.Context) {
 	if who, v := g.caller(ctx); v != nil {
 		g.config.Rate.Spend(ctx, who, misread)
+	}
+}
+
+// misnamed charges for a request whose document is not known here: clients that name documents send such once for each.
+func (g *Gateway) misnamed(ctx context.Context) {
+	if who, v := g.caller(ctx); v != nil {
+		g.config.Rate.Spend(ctx, who, knock)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/souk-shop/souk/clients/redis"
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/internal/clock"
@@ -106,6 +107,55 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
+// What the schema marks is drawn from a bucket of its own, and refused before anything is fetched; others go on.
+func TestACommonBucket(t *testing.T) {
+	held := clock.Hold(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
+	var fetches atomic.Int64
+	h := open(t, func(c *gateway.Config) {
+		var err error
+		c.Rate, err = rate.New(rate.Config{Common: map[string]rate.Budget{"stall": {PerSecond: 1, Burst: 2}}, Store: rate.NewMemory(held), Metrics: c.Metrics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := c.Upstream
+		c.Upstream = roundTripper(func(r *http.Request) (*http.Response, error) {
+			fetches.Add(1)
+			return base.RoundTrip(r)
+		})
+	})
+	greet := func(stall string) string {
+		return `{"query":"query ($s: String!) { greeting(name: $s) }","variables":{"s":"` + stall + `"}}`
+	}
+	for range 2 {
+		if res, body := h.ask(t, greet("fish"), response); res.StatusCode != 200 {
+			t.Fatalf("%s %s", res.Status, body)
+		}
+	}
+	before := fetches.Load()
+	for range 10 {
+		res, body := h.ask(t, greet("fish"), response)
+		if res.StatusCode != 429 || res.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"budget":"stall"`) || !strings.Contains(body, `"code":"THROTTLED"`) || !strings.Contains(body, "pollAfter") {
+			t.Fatalf("%s %s", res.Status, body)
+		}
+	}
+	if n := fetches.Load(); n != before {
+		t.Errorf("%d fetches for what was refused", n-before)
+	}
+	if res, body := h.ask(t, greet("fruit"), response); res.StatusCode != 200 {
+		t.Errorf("another stall: %s %s", res.Status, body)
+	}
+	if res, body := h.ask(t, ask, response); res.StatusCode != 200 {
+		t.Errorf("no stall: %s %s", res.Status, body)
+	}
+	if !strings.Contains(h.metrics(t), `souk_gateway_rate_refusals_total{reason="stall"} 10`) {
+		t.Error("the refusals are not counted")
+	}
+	held.Advance(time.Second)
+	if res, body := h.ask(t, greet("fish"), response); res.StatusCode != 200 {
+		t.Errorf("after a while: %s %s", res.Status, body)
+	}
+}
+
 // Documents that nobody has seen, each dearer than what is left, are not read for free: soon none is read any more.
 func TestRefusalsAreNotFree(t *testing.T) {
 	h, _, fetches := budgets(t, rate.Budget{}, rate.Budget{PerSecond: 1, Burst: 35})
@@ -135,11 +185,15 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	}{{"one", 3_000}, {"another", 2_400}, {"a third", 1_800}} {
 		t.Run(c.gateway, func(t *testing.T) {
 			metrics := prometheus.NewRegistry()
-			store, err := rate.OpenRedis(s.URL, clock.System, slog.New(slog.DiscardHandler), metrics)
+			conn, err := redis.Open(s.URL, clock.System, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { store.Close() })
+			t.Cleanup(func() { conn.Close() })
+			store, err := rate.NewRedis(conn, clock.System, metrics)
+			if err != nil {
+				t.Fatal(err)
+			}
 			h := open(t, func(c *gateway.Config) {
 				c.Metrics = metrics
 				if c.Rate, err = rate.New(rate.Config{Account: slow, Store: store, Metrics: metrics}); err != nil {

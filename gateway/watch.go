@@ -129,6 +129,9 @@ func (s *sighting) operation(op *engine.Operation) {
 
 // answered notes the errors in an answer that was given.
 func (s *sighting) answered(r engine.Result) {
+	if r.Kept {
+		s.fetches = 0
+	}
 	if !r.HasErrors() {
 		return
 	}

@@ -8,8 +8,16 @@ import { composeServices, compositionHasErrors } from "@theguild/federation-comp
 const here = dirname(fileURLToPath(import.meta.url));
 const read = (file) => readFileSync(join(here, file), "utf8");
 const shared = read("shared.graphqls");
+// Hints reach the gateway because composition is asked to keep them.
+const hints = `extend schema
+  @link(url: "https://souk.shop/hints/v1.0", import: ["@cacheControl", "@bucket", "@shared"])
+  @federation__composeDirective(name: "@cacheControl")
+  @federation__composeDirective(name: "@bucket")
+  @federation__composeDirective(name: "@shared")
+${read("hints.graphqls")}`;
+const beside = (sdl) => shared + (/@(cacheControl|bucket|shared)\b/.test(sdl) ? hints : "") + sdl;
 const names = readdirSync(here)
-  .filter((f) => f.endsWith(".graphqls") && f !== "shared.graphqls")
+  .filter((f) => f.endsWith(".graphqls") && !["shared.graphqls", "hints.graphqls"].includes(f))
   .map((f) => f.replace(".graphqls", ""))
   .sort();
 
@@ -17,7 +25,7 @@ const result = composeServices(
   names.map((name) => ({
     name,
     url: `http://${name}:4000/graphql`,
-    typeDefs: parse(shared + read(`${name}.graphqls`)),
+    typeDefs: parse(beside(read(`${name}.graphqls`))),
   })),
 );
 if (compositionHasErrors(result)) {

@@ -75,8 +75,8 @@ func after[T any](pause time.Duration, try func() T) func() T {
 	}
 }
 
-// tally counts what happened.
-func tally(outcomes []string) map[string]int {
+// tallied counts what happened.
+func tallied(outcomes []string) map[string]int {
 	n := map[string]int{}
 	for _, o := range outcomes {
 		n[o]++
@@ -215,7 +215,7 @@ func twoLinesOfOne(t *testing.T, s *testShop) {
 		in := vars{"i": ann.input(text(made.at("cartCreate.cart.id")), "39.80", method)}
 		tries = append(tries, func() string { return bought(ann.do(checkout, in)) })
 	}
-	if n := tally(together(tries...)); n["CheckoutPlaced"] != 2 || n["NOT_ENOUGH_STOCK"] != 10 || s.available(v) != 1 {
+	if n := tallied(together(tries...)); n["CheckoutPlaced"] != 2 || n["NOT_ENOUGH_STOCK"] != 10 || s.available(v) != 1 {
 		t.Errorf("%v, %d left of 5", n, s.available(v))
 	}
 }
@@ -339,7 +339,7 @@ func twoTills(t *testing.T, s *testShop) {
 	for range 3 {
 		before := s.available(v)
 		cartID, total := s.guest().cart(v, 1)
-		n := tally(together(times(10, func() string {
+		n := tallied(together(times(10, func() string {
 			_, a := ann.ask(checkout, vars{"i": ann.input(cartID, total, method)}) // each under a key of its own
 			return bought(a)
 		})...))
@@ -416,7 +416,7 @@ func toldAgain(t *testing.T, s *testShop) {
 			})
 		}
 	}
-	if n := tally(together(tries...)); n["CAPTURED"] != len(tries) {
+	if n := tallied(together(tries...)); n["CAPTURED"] != len(tries) {
 		t.Errorf("%v", n)
 	}
 	done := s.settled(order)
@@ -525,7 +525,7 @@ func claimedByTwo(t *testing.T, s *testShop) {
 			}
 		}
 		got := together(claim(accounts[0]), claim(accounts[1]), claim(accounts[0]), claim(accounts[1]))
-		if n := tally(got); n["2"] != 2 || n["0NOT_FOUND"] != 2 || got[0] != got[2] {
+		if n := tallied(got); n["2"] != 2 || n["0NOT_FOUND"] != 2 || got[0] != got[2] {
 			t.Errorf("%q", got)
 		}
 		in := 0

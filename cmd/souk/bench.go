@@ -18,6 +18,9 @@ import (
 type benchCommands struct {
 	Shop    benchCommand   `cmd:"" default:"withargs" help:"Measure how the shop starts, what it takes and how it bears load."`
 	Reserve reserveCommand `cmd:"" help:"Measure ways to take one unit of an item that everybody wants."`
+	Attack  attackCommand  `cmd:"" help:"Measure what buyers in a flash sale notice of a script at its door."`
+
+	FlashSale flashSaleCommand `cmd:"" name:"flashsale" help:"Sell a few units to very many people through the gateway, with sockets watching."`
 }
 
 type benchCommand struct {
@@ -164,7 +167,7 @@ func (b *bench) shop(ctx context.Context) error {
 func (b *bench) engines(ctx context.Context) error {
 	b.say("start of the engines alone")
 	began := time.Now()
-	e, err := startEngines(ctx, filepath.Join(b.dir, "engines"), &process{getenv: b.getenv, stdout: io.Discard, stderr: b.stderr, log: slog.New(slog.DiscardHandler)})
+	e, err := startEngines(ctx, filepath.Join(b.dir, "engines"), 0, &process{getenv: b.getenv, stdout: io.Discard, stderr: b.stderr, log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -214,7 +217,7 @@ func (b *bench) fill(ctx context.Context, s *childShop) (*onOffer, error) {
 
 func (b *bench) memory(ctx context.Context, s *childShop, with string) error {
 	s.settle(ctx)
-	m, err := memoryOf(s.cmd.Process.Pid)
+	m, err := memoryOf(s.process.Pid())
 	if err != nil {
 		return err
 	}

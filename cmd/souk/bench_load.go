@@ -60,9 +60,9 @@ func (b *bench) loadOne(ctx context.Context, s *childShop, measure, what string,
 	}
 	s.settle(ctx)
 	profiled := b.profile(ctx, s, measure)
-	before := cpuOf(s.cmd.Process.Pid)
+	before := cpuOf(s.process.Pid())
 	t, err := load(ctx, benchCallers, b.how, call)
-	after := cpuOf(s.cmd.Process.Pid)
+	after := cpuOf(s.process.Pid())
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}

@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/souk-shop/souk/internal/supervise"
 )
 
 const (
@@ -26,13 +29,17 @@ type childShop struct {
 	base    string        // where its gateway is
 	private string        // host:port of what only operators see
 	ready   time.Duration // from the start of the process to its ready line
-	cmd     *exec.Cmd
-	stop    context.CancelFunc
-	ended   chan error
+	process *supervise.Process
+	release func() bool
 }
 
 // startChild runs souk dev on a data folder until it is ready. It ends with stopAndWait, or when ctx does.
 func startChild(ctx context.Context, data string, args ...string) (*childShop, error) {
+	return startChildWith(ctx, data, nil, args...)
+}
+
+// startChildWith is startChild with settings of its own, NAME=value.
+func startChildWith(ctx context.Context, data string, settings []string, args ...string) (*childShop, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -44,29 +51,21 @@ func startChild(ctx context.Context, data string, args ...string) (*childShop, e
 	if err := os.MkdirAll(filepath.Dir(data), 0o755); err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(filepath.Join(filepath.Dir(data), "souk.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log := filepath.Join(filepath.Dir(data), "souk.log")
+	says, words := io.Pipe()
+	began := time.Now()
+	p, err := supervise.Start(supervise.Program{
+		Path: self, Args: append([]string{"dev", "--addr", "127.0.0.1:0", "--data", data}, args...),
+		Env: slices.Concat(withoutSettings(os.Environ()), []string{"SOUK_PRIVATE_ADDR=" + private}, settings), Log: log, Stdout: words,
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the child has its own
-	ctx, stop := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, self, append([]string{"dev", "--addr", "127.0.0.1:0", "--data", data}, args...)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.WaitDelay = longestStop
-	cmd.Env = append(withoutSettings(os.Environ()), "SOUK_PRIVATE_ADDR="+private)
-	cmd.Stderr = log
-	says, words := io.Pipe()
-	cmd.Stdout = words
-	s := &childShop{private: private, cmd: cmd, stop: stop, ended: make(chan error, 1)}
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		stop()
-		return nil, err
-	}
+	s := &childShop{private: private, process: p}
+	s.release = context.AfterFunc(ctx, func() { p.Stop(longestStop) })
 	go func() {
-		err := cmd.Wait()
+		<-p.Done()
 		words.Close()
-		s.ended <- err
 	}()
 	ready := make(chan string, 1)
 	go func() {
@@ -83,34 +82,33 @@ func startChild(ctx context.Context, data string, args ...string) (*childShop, e
 	case s.base = <-ready:
 		s.ready = time.Since(began)
 		return s, nil
-	case err := <-s.ended:
-		stop()
-		return nil, fmt.Errorf("the shop ended before it was ready: %v\n%s", err, lastLines(log.Name(), 20))
+	case <-p.Done():
+		s.stopAndWait()
+		return nil, fmt.Errorf("the shop ended before it was ready: %v\n%s", p.Err(), lastLines(log, 20))
 	case <-time.After(longestStart):
 		s.stopAndWait()
-		return nil, fmt.Errorf("the shop was not ready after %s\n%s", longestStart, lastLines(log.Name(), 20))
+		return nil, fmt.Errorf("the shop was not ready after %s\n%s", longestStart, lastLines(log, 20))
 	}
 }
 
 // stopAndWait ends the shop as Ctrl-C does, and what does not heed it by force.
 func (s *childShop) stopAndWait() {
-	s.stop()
-	<-s.ended
-	s.ended <- nil // for who asks again
+	s.release()
+	s.process.Stop(longestStop)
 }
 
 // settle waits until the shop has done what it still had to do, and returns how long that took: less than a twentieth of a core
 // is rest. It gives up after a while.
 func (s *childShop) settle(ctx context.Context) time.Duration {
 	const look = 400 * time.Millisecond
-	began, before := time.Now(), cpuOf(s.cmd.Process.Pid)
+	began, before := time.Now(), cpuOf(s.process.Pid())
 	for time.Since(began) < longestUnrest {
 		select {
 		case <-ctx.Done():
 			return time.Since(began)
 		case <-time.After(look):
 		}
-		now := cpuOf(s.cmd.Process.Pid)
+		now := cpuOf(s.process.Pid())
 		if now.own-before.own+now.children-before.children <= look/20 {
 			return max(0, time.Since(began)-look)
 		}

@@ -23,7 +23,7 @@ type checkCommand struct {
 // errDisagreement is why souk check ends with 1.
 var errDisagreement = errors.New("stock, orders and money do not agree")
 
-// Run reads everything and changes nothing. It may run beside a living shop: orders under way are counted, not judged.
+// Run reads everything and changes nothing. It may run beside a living shop: orders and sales under way are counted, not judged.
 func (c checkCommand) Run(ctx context.Context, p *process) error {
 	of := config{p.getenv}.postgresURL
 	if c.Data != "" {
@@ -51,7 +51,7 @@ func (c checkCommand) Run(ctx context.Context, p *process) error {
 	for _, f := range report.findings {
 		fmt.Fprintln(p.stdout, f)
 	}
-	fmt.Fprintf(p.stdout, "%d orders at rest, %d under way, %d findings\n", report.atRest, report.underWay, len(report.findings))
+	fmt.Fprintf(p.stdout, "%d orders and %d flash sales at rest, %d under way, %d findings\n", report.atRest, report.sales, report.underWay, len(report.findings))
 	if len(report.findings) > 0 {
 		return errDisagreement
 	}
@@ -101,11 +101,13 @@ func (b *books) close() {
 
 // A report is what a check found.
 type report struct {
-	atRest, underWay int
-	findings         []string
+	atRest   int // orders
+	sales    int // at rest
+	underWay int // of both: these are not judged
+	findings []string
 }
 
-// check audits each of the books by itself, and then order by order against the others.
+// check audits each of the books by itself, and then sale by sale, booking by booking and order by order against the others.
 func (b *books) check(ctx context.Context) (report, error) {
 	var r report
 	for part, audit := range map[string]func(context.Context) ([]string, error){"inventory": b.stock.Audit, "payments": b.payments.Audit, "flashsale": b.sales.Audit} {
@@ -116,6 +118,9 @@ func (b *books) check(ctx context.Context) (report, error) {
 		for _, f := range found {
 			r.findings = append(r.findings, part+": "+f)
 		}
+	}
+	if err := errors.Join(b.checkSales(ctx, &r), b.checkBookings(ctx, &r)); err != nil {
+		return r, err
 	}
 	for after := ""; ; {
 		lot, err := b.orders.After(ctx, after, 500)

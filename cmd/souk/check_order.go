@@ -65,7 +65,11 @@ func (f fact) disagreements() (all []string) {
 		say("its booking is %s for order %q", f.booking.Status, f.booking.OrderID)
 	case hold.BookingID != "" && undone != (f.booking.Status == flashsale.Undone && f.booking.OrderID == f.order.ID):
 		say("its booking is %s for order %q, and it was placed at %v", f.booking.Status, f.booking.OrderID, f.order.PlacedAt)
-	case hold.BookingID != "": // a booking is of one unit, and its own books say so
+	case hold.BookingID != "" && sold && !maps.Equal(f.ordered(), map[string]int{f.booking.VariantID: 1}):
+		say("other units were booked than it has: one of %s instead of %v", f.booking.VariantID, f.ordered())
+	case hold.BookingID != "" && f.order.Total != f.booking.UnitPrice:
+		say("it was booked for %s instead of %s", f.booking.UnitPrice, f.order.Total)
+	case hold.BookingID != "":
 	case f.hold == nil:
 		say("there is no reservation %s", hold.ReservationID)
 	case sold != (f.hold.Status == inventory.Committed):
@@ -76,7 +80,11 @@ func (f fact) disagreements() (all []string) {
 		say("other units were sold than it has: %v instead of %v", f.committed(), f.ordered())
 	}
 	var captured int64
+	captures := 0
 	for _, p := range f.payments {
+		if p.Captured.Amount > 0 {
+			captures++
+		}
 		kept := p.Captured.Amount - p.Refunded.Amount
 		captured += p.Captured.Amount
 		switch {
@@ -90,6 +98,9 @@ func (f fact) disagreements() (all []string) {
 	}
 	if sold && captured != f.order.Total.Amount {
 		say("%d of minor units were taken for a total of %s", captured, f.order.Total)
+	}
+	if captures > 1 {
+		say("money was taken for it %d times", captures)
 	}
 	return all
 }

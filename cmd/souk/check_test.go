@@ -32,7 +32,8 @@ func TestDisagreements(t *testing.T) {
 	booked := func() fact {
 		f := placed()
 		f.order.Saga.Hold = orders.Hold{BookingID: "fsb_1"}
-		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Booked, OrderID: "ord_1"}
+		f.order.Lines[0].Quantity = 1
+		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Booked, OrderID: "ord_1", VariantID: "var_1", UnitPrice: usd(3980)}
 		return f
 	}
 	at := time.Now()
@@ -45,7 +46,7 @@ func TestDisagreements(t *testing.T) {
 	unbooked := func() fact {
 		f := undone()
 		f.order.Saga.Hold = orders.Hold{BookingID: "fsb_1"}
-		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Undone, OrderID: "ord_1"}
+		f.hold, f.booking = nil, &flashsale.Booking{ID: "fsb_1", Status: flashsale.Undone, OrderID: "ord_1", VariantID: "var_1", UnitPrice: usd(3980)}
 		return f
 	}
 	for name, c := range map[string]struct {
@@ -73,6 +74,9 @@ func TestDisagreements(t *testing.T) {
 		"unbooked, still booked":     {unbooked(), func(f *fact) { f.booking.Status = flashsale.Booked }, "its booking is BOOKED"},
 		"unbooked, only released":    {unbooked(), func(f *fact) { f.booking.Status = flashsale.Released }, "its booking is RELEASED"},
 		"unbooked for another":       {unbooked(), func(f *fact) { f.booking.OrderID = "ord_2" }, `for order "ord_2"`},
+		"another variant booked":     {booked(), func(f *fact) { f.booking.VariantID = "var_2" }, "other units were booked"},
+		"another price":              {booked(), func(f *fact) { f.booking.UnitPrice = usd(1) }, "it was booked for"},
+		"taken twice, in halves":     {booked(), func(f *fact) { f.payments[0].Captured = usd(1990); f.payments = append(f.payments, f.payments[0]) }, "taken for it 2 times"},
 		"no hold":                    {placed(), func(f *fact) { f.hold = nil }, "there is no reservation"},
 		"units went back":            {placed(), func(f *fact) { f.hold.Status = inventory.Expired }, "its units are EXPIRED"},
 		"fewer units":                {placed(), func(f *fact) { f.hold.Lines = f.hold.Lines[:1] }, "other units were sold"},

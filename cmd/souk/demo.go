@@ -152,17 +152,25 @@ type values = map[string]any
 
 // mutate sends a mutation with one field and returns what is in its payload, or how it was refused.
 func mutate[T any](ctx context.Context, c *shop.Client, operation string, variables values) (payload T, err error) {
-	answer, err := shop.Do[map[string]json.RawMessage](ctx, c, frontends.Operation(operation), variables)
+	if payload, err = mutateText[T](ctx, c, frontends.Operation(operation), variables); err != nil {
+		err = fmt.Errorf("%s: %w", operation, err)
+	}
+	return payload, err
+}
+
+// mutateText is the same with the operation's text.
+func mutateText[T any](ctx context.Context, c *shop.Client, operation string, variables values) (payload T, err error) {
+	answer, err := shop.Do[map[string]json.RawMessage](ctx, c, operation, variables)
 	if err != nil {
-		return payload, fmt.Errorf("%s: %w", operation, err)
+		return payload, err
 	}
 	for _, field := range answer {
 		var refused struct{ UserErrors shop.UserErrors }
 		if err := errors.Join(json.Unmarshal(field, &refused), json.Unmarshal(field, &payload)); err != nil {
-			return payload, fmt.Errorf("%s: %w", operation, err)
+			return payload, err
 		}
 		if err := refused.UserErrors.Err(); err != nil {
-			return payload, fmt.Errorf("%s: %w", operation, err)
+			return payload, err
 		}
 	}
 	return payload, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/souk-shop/souk/frontends"
 	"github.com/souk-shop/souk/gateway/playground"
@@ -29,7 +30,7 @@ func (e *env) examples() []playground.Example {
 		case ids == nil && (strings.Contains(x.Group, "@souk.test") || braced(x.Variables)):
 			continue
 		case ids != nil && x.Variables != nil:
-			x.Variables = filled(x.Variables, *ids).(map[string]any)
+			x.Variables = filled(x.Variables, *ids, e.clock.Now()).(map[string]any)
 		}
 		shown = append(shown, playground.Example{Group: x.Group, Name: x.Name, Query: x.Query, Variables: x.Variables})
 	}
@@ -42,24 +43,29 @@ func braced(variables map[string]any) bool {
 	return err != nil || strings.Contains(string(text), `"{`)
 }
 
-// filled puts ids in the place of their names in braces.
-func filled(value any, ids map[string]string) any {
+// filled puts ids in the place of their names in braces, and times in the place of {now} and what comes after it.
+func filled(value any, ids map[string]string, now time.Time) any {
 	switch v := value.(type) {
 	case string:
 		name, braced := strings.CutPrefix(v, "{")
-		if id := ids[strings.TrimSuffix(name, "}")]; braced && id != "" {
+		name = strings.TrimSuffix(name, "}")
+		if id := ids[name]; braced && id != "" {
 			return id
+		}
+		if later, is := strings.CutPrefix(name, "now"); braced && is {
+			d, _ := time.ParseDuration(strings.TrimPrefix(later, "+"))
+			return now.Add(d).UTC().Format(time.RFC3339)
 		}
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, inner := range v {
-			out[key] = filled(inner, ids)
+			out[key] = filled(inner, ids, now)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, inner := range v {
-			out[i] = filled(inner, ids)
+			out[i] = filled(inner, ids, now)
 		}
 		return out
 	}

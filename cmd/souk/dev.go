@@ -51,7 +51,7 @@ func (c devCommand) Run(ctx context.Context, p *process) error {
 
 // run starts the engines, then the shop on the same path as production, and calls ready once every part answers.
 func (c devCommand) run(ctx context.Context, p *process, ready func(ctx context.Context, e *env, base string) error) error {
-	engines, err := startEngines(ctx, c.Data, p)
+	engines, err := startEngines(ctx, c.Data, 0, p)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,8 @@ type engines struct {
 	searchKey string
 }
 
-func startEngines(ctx context.Context, dir string, p *process) (*engines, error) {
+// startEngines starts them; PostgreSQL listens at a port of this machine too, unless that is 0.
+func startEngines(ctx context.Context, dir string, port int, p *process) (*engines, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func startEngines(ctx context.Context, dir string, p *process) (*engines, error)
 	e := &engines{lock: lock, searchKey: rand.Text()}
 	var g errgroup.Group
 	g.Go(func() (err error) {
-		e.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
+		e.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}, Port: port})
 		return err
 	})
 	g.Go(func() (err error) {

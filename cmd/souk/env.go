@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
@@ -17,8 +18,10 @@ import (
 	"github.com/souk-shop/souk/clients/blob"
 	clientnats "github.com/souk-shop/souk/clients/nats"
 	"github.com/souk-shop/souk/clients/postgres"
+	"github.com/souk-shop/souk/clients/redis"
 	"github.com/souk-shop/souk/internal/bus"
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/outage"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/internal/passport"
 	"github.com/souk-shop/souk/internal/subgraph"
@@ -40,6 +43,7 @@ type env struct {
 	supergraphFile string                            // what the gateway serves instead of souk's own
 
 	nc    *clientnats.Conn
+	rd    *redis.Conn
 	close []func() error
 }
 
@@ -68,12 +72,35 @@ func (e *env) postgres(ctx context.Context, part string, migrations fs.FS) (*pgx
 	if err != nil {
 		return nil, err
 	}
-	pool, err := postgres.Open(ctx, url, part)
+	var pool *pgxpool.Pool
+	err = e.await(ctx, func() (err error) { pool, err = postgres.Open(ctx, url, part); return err })
 	if err != nil {
 		return nil, err
 	}
 	e.close = append(e.close, func() error { pool.Close(); return nil })
-	return pool, postgres.Migrate(ctx, pool, migrations)
+	return pool, e.await(ctx, func() error { return postgres.Migrate(ctx, pool, migrations) })
+}
+
+const (
+	startPatience = time.Minute // with an engine that is away
+	startPause    = 250 * time.Millisecond
+)
+
+// await tries for a while what fails because an engine is away: a part that starts in the middle of an outage begins when it is
+// over. One that ended instead would be started again later and later by most of what starts programs.
+func (e *env) await(ctx context.Context, open func() error) error {
+	for given := time.Now().Add(startPatience); ; {
+		err := open()
+		if err == nil || !outage.Passing(err) || time.Now().After(given) {
+			return err
+		}
+		e.log.Warn("an engine is away: waiting for it", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(startPause):
+		}
+	}
 }
 
 // nats opens the connection that all parts of this process share, with the stream of events in place.
@@ -85,16 +112,32 @@ func (e *env) nats(ctx context.Context) (*nats.Conn, jetstream.JetStream, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	nc, err := clientnats.Open(ctx, url, "souk", e.log)
+	var nc *clientnats.Conn
+	err = e.await(ctx, func() (err error) { nc, err = clientnats.Open(ctx, url, "souk", e.log); return err })
 	if err != nil {
 		return nil, nil, err
 	}
 	e.close = append(e.close, nc.Close)
-	if err := outbox.Stream(ctx, nc.Streams); err != nil {
+	if err := e.await(ctx, func() error { return outbox.Stream(ctx, nc.Streams) }); err != nil {
 		return nil, nil, fmt.Errorf("stream of events: %w", err)
 	}
 	e.nc = nc
 	return nc.Conn, nc.Streams, nil
+}
+
+// redis opens the connection that all parts of this process share, nil when nothing is shared with other processes.
+func (e *env) redis() (*redis.Conn, error) {
+	url := e.get("SOUK_REDIS_URL")
+	if e.rd != nil || url == "" {
+		return e.rd, nil
+	}
+	rd, err := redis.Open(url, e.clock, e.log)
+	if err != nil {
+		return nil, fmt.Errorf("SOUK_REDIS_URL: %w", err)
+	}
+	e.close = append(e.close, rd.Close)
+	e.rd = rd
+	return rd, nil
 }
 
 // blobs opens where pictures and feeds are kept.

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
 	"github.com/souk-shop/souk/subgraphs/flashsale/nats"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
+	"github.com/souk-shop/souk/subgraphs/flashsale/prometheus"
 	"github.com/souk-shop/souk/subgraphs/flashsale/rush"
 )
 
@@ -26,9 +27,16 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
+	challenges, tokens, err := e.door()
+	if err != nil {
+		return nil, err
+	}
 	store := postgres.NewStore(pool)
 	desk := rush.New(store, e.clock, batch.Config{Name: "flashsale", Metrics: e.metrics})
-	sales := flashsale.New(store, desk, nats.Shop{By: carrier}, e.clock)
+	sales := flashsale.New(store, desk, nats.Shop{By: carrier}, e.clock).Guarded(challenges, tokens)
+	if err := prometheus.Watch(sales, e.metrics); err != nil {
+		return nil, err
+	}
 	return &service{
 		handler: e.mount(graph.Handler(sales, e.log), pool.Ping),
 		calls:   nats.Calls(sales),
@@ -36,6 +44,7 @@ func startFlashSale(ctx context.Context, e *env) (*service, error) {
 			outbox.Relay(pool, js, e.log),
 			nats.Watch(nc, sales, e.log),
 			nats.Sweep(sales, e.log),
+			nats.Admit(sales, e.log),
 			nats.Settle(sales, e.log),
 			func(ctx context.Context) error {
 				<-ctx.Done()

@@ -247,7 +247,7 @@ func seenAndChosen(t *testing.T, s *testShop) {
 		offers = append(offers, map[string]any{"variantId": v, "price": usd(fmt.Sprintf("%d.90", i+7)), "quantity": 1})
 	}
 	got := s.seller.do(flashSaleSave, vars{"i": map[string]any{
-		"title": "Three Shades", "offers": offers, "startsAt": time.Now().UTC(), "endsAt": time.Now().UTC().Add(time.Hour), "idempotencyKey": id.New(id.Event)}})
+		"title": "Three Shades", "offers": offers, "admission": "OPEN_DOOR", "startsAt": time.Now().UTC(), "endsAt": time.Now().UTC().Add(time.Hour), "idempotencyKey": id.New(id.Event)}})
 	sale := text(got.at("flashSaleSave.flashSale.id"))
 	ann := s.buyer()
 	seen := ann.do(`query ($id: ID!) { flashSale(id: $id) { title status offers { price { amount } quantity variant { id options { value } product { title slug } } } } }`, vars{"id": sale})

@@ -19,7 +19,7 @@ const (
 func (s *testShop) flashSale(variant, price string, units int) string {
 	s.t.Helper()
 	got := s.seller.do(flashSaleSave, vars{"i": map[string]any{
-		"title": "Midnight Sale", "offers": []map[string]any{{"variantId": variant, "price": usd(price), "quantity": units}},
+		"title": "Midnight Sale", "admission": "OPEN_DOOR", "offers": []map[string]any{{"variantId": variant, "price": usd(price), "quantity": units}},
 		"startsAt": time.Now().UTC(), "endsAt": time.Now().UTC().Add(time.Hour), "idempotencyKey": id.New(id.Event),
 	}})
 	return text(got.at("flashSaleSave.flashSale.id"))
@@ -114,7 +114,7 @@ func TestFlashSaleHoldsEnd(t *testing.T) {
 	t.Cleanup(s.agrees)
 	lamp := s.sell("Forgotten Lamp", "19.90", 1, 1)
 	got := s.seller.do(flashSaleSave, vars{"i": map[string]any{
-		"title": "Short Holds", "offers": []map[string]any{{"variantId": lamp.variants[0], "price": usd("9.90"), "quantity": 1}}, "holdSeconds": 5,
+		"title": "Short Holds", "admission": "OPEN_DOOR", "offers": []map[string]any{{"variantId": lamp.variants[0], "price": usd("9.90"), "quantity": 1}}, "holdSeconds": 5,
 		"startsAt": time.Now().UTC(), "endsAt": time.Now().UTC().Add(time.Hour), "idempotencyKey": id.New(id.Event),
 	}})
 	sale := text(got.at("flashSaleSave.flashSale.id"))

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/souk-shop/souk/gateway"
+	"github.com/souk-shop/souk/gateway/documents"
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/schema"
 )
@@ -34,6 +35,9 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		config.JWKS = e.getenv("SOUK_JWKS_URL") // another supergraph has no accounts of ours to ask
 	}
 	if err := e.budgets(&config); err != nil {
+		return nil, err
+	}
+	if err := e.documents(&config); err != nil {
 		return nil, err
 	}
 	if err := e.doors(&config); err != nil {
@@ -78,28 +82,53 @@ func (e *env) subgraphURLs() (graphs, health map[string]string) {
 // budgets bounds what one caller may ask for in a while; gateways that share a Redis agree on it.
 func (e *env) budgets(c *gateway.Config) error {
 	limits := rate.Config{Metrics: e.metrics}
-	for name, budget := range map[string]*rate.Budget{"SOUK_RATE_ACCOUNT": &limits.Account, "SOUK_RATE_IP": &limits.Address} {
+	var sale rate.Budget
+	for name, budget := range map[string]*rate.Budget{"SOUK_RATE_ACCOUNT": &limits.Account, "SOUK_RATE_IP": &limits.Address, "SOUK_RATE_SALE": &sale} {
 		var err error
 		if *budget, err = rate.ParseBudget(e.get(name)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	limits.Common = map[string]rate.Budget{"sale": sale} // as @bucket in the schema names it
 	proxies, err := strconv.Atoi(e.get("SOUK_TRUSTED_PROXIES"))
 	if err != nil || proxies < 0 || proxies > 10 {
 		return fmt.Errorf("SOUK_TRUSTED_PROXIES: %q is not a number from 0 to 10", e.get("SOUK_TRUSTED_PROXIES"))
 	}
 	limits.Store = rate.NewMemory(e.clock)
-	if at := e.get("SOUK_REDIS_URL"); at != "" {
-		shared, err := rate.OpenRedis(at, e.clock, e.log, e.metrics)
-		if err != nil {
-			return fmt.Errorf("SOUK_REDIS_URL: %w", err)
+	shared, err := e.redis()
+	if err != nil {
+		return err
+	}
+	if shared != nil {
+		if limits.Store, err = rate.NewRedis(shared, e.clock, e.metrics); err != nil {
+			return err
 		}
-		e.close = append(e.close, shared.Close)
-		limits.Store = shared
 	}
 	c.Proxies = proxies
 	c.Rate, err = rate.New(limits)
 	return err
+}
+
+// documents reads those that the shop's own clients were built with.
+func (e *env) documents(c *gateway.Config) error {
+	only, err := strconv.ParseBool(e.get("SOUK_DOCUMENTS_ONLY"))
+	if err != nil {
+		return fmt.Errorf("SOUK_DOCUMENTS_ONLY: %q is neither true nor false", e.get("SOUK_DOCUMENTS_ONLY"))
+	}
+	var trusted map[string]string
+	if file := e.get("SOUK_DOCUMENTS"); file != "" {
+		manifest, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("SOUK_DOCUMENTS: %w", err)
+		}
+		if trusted, err = documents.Parse(manifest); err != nil {
+			return fmt.Errorf("SOUK_DOCUMENTS: %w", err)
+		}
+	}
+	if c.Documents, err = documents.New(trusted, only); err != nil {
+		return fmt.Errorf("SOUK_DOCUMENTS_ONLY: %w", err)
+	}
+	return nil
 }
 
 // doors opens the gateway to payments for who does not speak GraphQL: the provider with its webhooks, which are signed, and the

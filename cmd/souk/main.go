@@ -33,6 +33,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run one or more parts against the engines that the environment names."`
 	Import  importCommand  `cmd:"" help:"Bring goods into a shop through its public graph."`
 	Bench   benchCommands  `cmd:"" help:"Measure the shop and its stores, and print a table."`
+	Chaos   chaosCommand   `cmd:"" help:"Sell a flash sale while everything is killed and cut off, and check the books after."`
 	Check   checkCommand   `cmd:"" help:"Check that stock, orders and money agree; exit with 1 when they do not."`
 	Export  exportCommands `cmd:"" help:"Take things out of the shop, as lines of JSON."`
 	Config  configCommand  `cmd:"" help:"Print the configuration, secrets masked."`

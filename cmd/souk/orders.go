@@ -20,7 +20,7 @@ func startOrders(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := jobs.Migrate(ctx, pool); err != nil {
+	if err := e.await(ctx, func() error { return jobs.Migrate(ctx, pool) }); err != nil {
 		return nil, err
 	}
 	queue, err := jobs.NewQueue(pool)

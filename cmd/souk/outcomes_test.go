@@ -254,7 +254,7 @@ func TestRestart(t *testing.T) {
 	s.agrees()
 	stop()
 	var said strings.Builder
-	if err := souk(t.Context(), []string{"check", "--data", dir}, getenv, &said, t.Output()); err != nil || said.String() != "3 orders at rest, 0 under way, 0 findings\n" {
+	if err := souk(t.Context(), []string{"check", "--data", dir}, getenv, &said, t.Output()); err != nil || said.String() != "3 orders and 0 flash sales at rest, 0 under way, 0 findings\n" {
 		t.Errorf("souk check: %v\n%s", err, said.String())
 	}
 }

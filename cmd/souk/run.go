@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"slices"
 	"time"
 
 	"github.com/oklog/run"
+
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 // run starts parts, in the order given, each at its listener, and runs them until ctx ends or one fails.
@@ -31,6 +34,7 @@ func (e *env) run(ctx context.Context, chosen []part, listen func(part string) (
 		e.urls[p.name] = "http://" + l.Addr().String()
 	}
 	var g run.Group
+	shown := false // whether a part shows operators this process's metrics
 	for _, p := range chosen {
 		s, err := p.start(ctx, e)
 		if err != nil {
@@ -39,7 +43,11 @@ func (e *env) run(ctx context.Context, chosen []part, listen func(part string) (
 		if err := e.add(ctx, &g, p.name, s, listeners[p.name]); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		shown = shown || s.private != nil
 		delete(listeners, p.name) // the group closes it now
+	}
+	if err := e.show(ctx, &g, shown); err != nil {
+		return err
 	}
 	background(ctx, &g, func(ctx context.Context) error {
 		if err := ready(ctx); err != nil {
@@ -81,6 +89,24 @@ func (e *env) add(ctx context.Context, g *run.Group, name string, s *service, l 
 			return nil
 		})
 	}
+	return nil
+}
+
+// show lets operators see a process without a gateway too, if SOUK_PRIVATE_ADDR says where.
+func (e *env) show(ctx context.Context, g *run.Group, shown bool) error {
+	at := e.getenv("SOUK_PRIVATE_ADDR")
+	if shown || at == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", telemetry.Metrics(e.metrics))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	serve(ctx, g, l, mux, nil, e.log)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/telemetry"
@@ -38,6 +39,7 @@ type testShop struct {
 	category      string
 	breakers      map[string]*breaker // by part
 	config        config              // as the shop runs with
+	metrics       *prometheus.Registry
 }
 
 // openShop starts a shop with a seller, staff and two warehouses. The environment goes before the shop's own defaults.
@@ -72,7 +74,7 @@ func (s *testShop) start(dir string, getenv func(string) string, log *slog.Logge
 			if err := people(ctx, e); err != nil {
 				return err
 			}
-			s.config = e.config
+			s.config, s.metrics = e.config, e.metrics
 			ready <- base
 			return nil
 		})

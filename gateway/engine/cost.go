@@ -65,14 +65,7 @@ func (e *Engine) price(doc *ast.Document) bill {
 			continue
 		}
 		p.operation = i
-		root := e.client.Index.QueryTypeName
-		switch op.OperationType {
-		case ast.OperationTypeMutation:
-			root = e.client.Index.MutationTypeName
-		case ast.OperationTypeSubscription:
-			root = e.client.Index.SubscriptionTypeName
-		}
-		b.below = append(b.below, p.set(op.SelectionSet, string(root), supergraph.Price{}, length{})...)
+		b.below = append(b.below, p.set(op.SelectionSet, string(e.rootType(op.OperationType)), supergraph.Price{}, length{})...)
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/astnormalization"
@@ -22,6 +23,8 @@ type document struct {
 	templates map[string]*template
 	plan      *executable
 	bill      bill
+	drawers   []drawer
+	maxAge    time.Duration
 }
 
 // bytes is a rough measure: the parsed operation is some times as large as its text.
@@ -55,7 +58,11 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	if err := d.readDeclared(&doc); err != nil {
 		return nil, err
 	}
-	d.bill = e.price(&doc)
+	d.bill, d.maxAge = e.price(&doc), e.maxAge(&doc)
+	var err error
+	if d.drawers, err = e.drawers(&doc); err != nil {
+		return nil, err
+	}
 	if d.templates = lift(&doc, e.client, &report); report.HasErrors() {
 		return nil, fromReport(e.log, report, CodeInput)
 	}
@@ -75,7 +82,6 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 	if err := astprinter.Print(&doc, &text); err != nil {
 		return nil, internal()
 	}
-	var err error
 	d.plan, err = e.planner.plan(text.String(), src.name)
 	return d, err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/limits"
 	"github.com/souk-shop/souk/gateway/supergraph"
+	"github.com/souk-shop/souk/internal/clock"
 )
 
 // Config is what an engine needs to know.
@@ -33,6 +34,7 @@ type Config struct {
 	Metrics       prometheus.Registerer // nil means none
 	Development   bool                  // answer introspection
 	Log           *slog.Logger          // nil means slog.Default()
+	Clock         clock.Clock           // nil is the machine's
 }
 
 // Engine answers operations over one supergraph. It is safe for concurrent use.
@@ -41,10 +43,16 @@ type Engine struct {
 	client     *ast.Document // what callers may ask for
 	rules      supergraph.Rules
 	prices     supergraph.Prices
+	buckets    supergraph.Buckets
+	hints      supergraph.Hints
+	shared     map[supergraph.Coordinate]bool
+	broadcasts broadcasts
 	limits     limits.Limits
 	planner    *planner
 	sources    *cache[*source]
 	documents  *cache[*document]
+	answers    *cache[*kept]
+	clock      clock.Clock
 	resolver   *resolve.Resolver
 	flights    flights
 	upstream   *http.Client
@@ -59,7 +67,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), buckets: graph.Buckets(), hints: graph.Hints(), shared: graph.Shared(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log, clock: c.Clock}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}
@@ -71,6 +79,9 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		return nil, err
 	}
 	if e.documents, err = newCache[*document](c.Documents, m.lookups, c.Log, "documents"); err != nil {
+		return nil, err
+	}
+	if e.answers, err = newCache[*kept](mostKept, m.lookups, c.Log, "answers"); err != nil {
 		return nil, err
 	}
 	if e.planner, err = newPlanner(ctx, graph, e.upstream, c, m); err != nil {
@@ -104,6 +115,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
 	}
 	if c.Transport == nil {
 		c.Transport = http.DefaultTransport

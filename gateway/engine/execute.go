@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/wundergraph/astjson"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
@@ -18,6 +19,10 @@ import (
 type Result struct {
 	Errors       Errors // as sent to the client
 	Deduplicated bool   // the answer was made for somebody who asked the same at the same time
+	Kept         bool   // … or some time ago
+
+	// MaxAge says for how long from now anybody may keep the answer; 0 is not at all.
+	MaxAge time.Duration
 }
 
 // HasErrors tells whether the response carries errors.
@@ -29,6 +34,8 @@ type flights struct{ singleflight.Group }
 type answer struct {
 	body   []byte
 	errors Errors
+	until  time.Time // anybody may keep it; zero is not at all
+	kept   bool      // it was
 }
 
 // Execute runs a query or a mutation and writes one JSON response, errors included. It fails only when nothing was
@@ -50,18 +57,31 @@ func (e *Engine) Execute(ctx context.Context, op *Operation, w io.Writer) (Resul
 	if err != nil {
 		return r, err
 	}
-	r.Errors = a.errors
+	r.Errors, r.Kept = a.errors, a.kept
+	if !a.until.IsZero() {
+		r.MaxAge = max(0, a.until.Sub(e.clock.Now()))
+	}
 	_, err = w.Write(a.body)
 	return r, err
 }
 
-// share runs a query, or joins one already under way. The execution does not end with the request that began it, since
+// share runs a query, or joins one already under way, or has its answer from before. The execution does not end with the request that began it, since
 // others may be waiting for its answer; the deadlines of its fetches bound it.
 func (e *Engine) share(ctx context.Context, op *Operation) (answer, bool, error) {
-	c := callerOf(viewer.From(ctx))
-	key := digestOf(strconv.FormatUint(op.document.plan.id, 16), c.fingerprint, string(op.variables))
+	who := viewer.From(ctx)
+	key := digestOf(strconv.FormatUint(op.document.plan.id, 16), callerOf(who).fingerprint, string(op.variables))
+	keeps := mayKeep(op, who)
+	if keeps {
+		if a, ok := e.recall(key); ok {
+			return a, false, nil
+		}
+	}
 	done := e.flights.DoChan(string(key[:]), func() (any, error) {
-		return e.respond(context.WithoutCancel(ctx), op)
+		a, err := e.respond(context.WithoutCancel(ctx), op)
+		if err == nil && keeps {
+			a = e.keep(key, a, op.MaxAge())
+		}
+		return a, err
 	})
 	select {
 	case <-ctx.Done():

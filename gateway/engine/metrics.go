@@ -11,7 +11,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "souk", Subsystem: "gateway", Name: "cache_lookups_total",
-			Help: "Lookups in the gateway's caches of sources, prepared documents and plans.",
+			Help: "Lookups in the gateway's caches of sources, prepared documents, plans and public answers.",
 		}, []string{"cache", "result"}),
 		planning: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "souk", Subsystem: "gateway", Name: "planning_seconds",

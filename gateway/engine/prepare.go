@@ -18,6 +18,7 @@ type Operation struct {
 	document  *document
 	variables []byte
 	cost      int
+	draws     []Draw
 }
 
 // Name returns the operation's name, empty when it has none.
@@ -53,11 +54,11 @@ func (e *Engine) Prepare(ctx context.Context, r Request) (*Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	variables, err := doc.bind(e.client, given)
+	variables, draws, err := doc.bind(e.client, given)
 	if err != nil {
 		return nil, err
 	}
-	return &Operation{document: doc, variables: variables, cost: doc.bill.total(given)}, nil
+	return &Operation{document: doc, variables: variables, cost: doc.bill.total(given), draws: draws}, nil
 }
 
 // A source is a document's text with the operation to run in it, found to be within the limits.

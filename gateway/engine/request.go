@@ -10,6 +10,7 @@ import (
 // Request is one GraphQL request, as a transport decoded it.
 type Request struct {
 	Query         string          `json:"query"`
+	DocumentID    string          `json:"documentId"` // of a document that the server knows, in place of Query
 	OperationName string          `json:"operationName"`
 	Variables     json.RawMessage `json:"variables"`
 	Extensions    json.RawMessage `json:"extensions"`

@@ -17,7 +17,8 @@ import (
 
 // Subscribe passes each event, as one JSON response, to event until ctx ends (nil), the subgraph completes (nil) or
 // something fails (Errors, or what event returned). It runs in the caller's goroutine: one stream to the subgraph for each
-// subscription, closed when Subscribe returns, and a slow client slows its own stream alone.
+// subscription, closed when Subscribe returns, and a slow client slows its own stream alone. Those who ask the same of a subscription
+// that tells everybody the same share one; see broadcast.
 func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payload []byte) error) error {
 	if op.Kind() != Subscription {
 		return errors.New("engine: Subscribe runs subscriptions")
@@ -28,11 +29,11 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	trigger := &op.document.plan.subscription.Trigger
-	stream, err := contained(e.log, func() (*stream, error) { return e.open(ctx, op) })
-	if err == nil {
-		defer stream.Close()
-		err = e.listen(ctx, op, stream, event)
+	run := e.stream
+	if e.tellsAllTheSame(op) {
+		run = e.join
 	}
+	err := run(ctx, op, event)
 	switch es := (Errors)(nil); {
 	case ctx.Err() != nil:
 		return nil
@@ -45,6 +46,16 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 		return unavailable(trigger.SourceName, op.rootPath())
 	}
 	return err
+}
+
+// stream is a subscription that has a stream of its own.
+func (e *Engine) stream(ctx context.Context, op *Operation, event func([]byte) error) error {
+	stream, err := contained(e.log, func() (*stream, error) { return e.open(ctx, op) })
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return e.listen(ctx, op, stream, event)
 }
 
 // mayListen refuses, before the subgraph hears of it, a subscription to a field that the caller may not see.
@@ -94,28 +105,57 @@ func (e *Engine) open(ctx context.Context, op *Operation) (*stream, error) {
 	return openStream(upstream.Named(ctx, trigger.SourceName), e.upstream, o.URL, body)
 }
 
-// listen resolves each event of a stream: what other subgraphs know about it is fetched before it is passed on.
+// listen resolves each event of a stream: what other subgraphs know about it is fetched before it is passed on. A stream that begins
+// with an error and is complete after it was never there: who subscribed is refused, and not told that it is over.
 func (e *Engine) listen(ctx context.Context, op *Operation, s *stream, event func([]byte) error) error {
-	for {
-		data, err := s.Next()
-		if err != nil {
-			return err
+	first, err := s.Next()
+	if err != nil {
+		return err
+	}
+	refusal := refusalIn(first)
+	next, err := first, error(nil)
+	if refusal != nil {
+		if next, err = s.Next(); errors.Is(err, errComplete) {
+			return reported(refusal)
 		}
-		payload, err := contained(e.log, func() ([]byte, error) { return e.happen(ctx, op, data) })
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var es Errors
-		if errors.As(err, &es) {
-			payload, err = failed(es).body, nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := event(payload); err != nil {
+		if err := e.pass(ctx, op, first, event); err != nil {
 			return err
 		}
 	}
+	for ; err == nil; next, err = s.Next() {
+		if err := e.pass(ctx, op, next, event); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// refusalIn returns the errors of an event that has nothing else.
+func refusalIn(raw []byte) Errors {
+	var result struct {
+		Data   json.RawMessage `json:"data"`
+		Errors []Error         `json:"errors"`
+	}
+	if json.Unmarshal(raw, &result) != nil || len(result.Data) > 0 && string(result.Data) != "null" {
+		return nil
+	}
+	return result.Errors
+}
+
+// pass resolves one event and passes it on.
+func (e *Engine) pass(ctx context.Context, op *Operation, data []byte, event func([]byte) error) error {
+	payload, err := contained(e.log, func() ([]byte, error) { return e.happen(ctx, op, data) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var es Errors
+	if errors.As(err, &es) {
+		payload, err = failed(es).body, nil
+	}
+	if err != nil {
+		return err
+	}
+	return event(payload)
 }
 
 // happen completes one event.
@@ -145,7 +185,7 @@ func (e *Engine) happen(ctx context.Context, op *Operation, raw []byte) ([]byte,
 }
 
 // reported are the errors of a subgraph's event with what clients may see of them.
-func reported(es []Error) []Error {
+func reported(es Errors) Errors {
 	for i := range es {
 		code := es[i].Code()
 		if code == "" {

@@ -107,6 +107,23 @@ func TestAFailingSubgraphDoesNotEndTheSubscription(t *testing.T) {
 	}
 }
 
+// A subscription that the subgraph refuses, as it does while its store is away, ends as an error: a client that is told that it is
+// complete does not ask again.
+func TestARefusedSubscriptionIsAnError(t *testing.T) {
+	e, m, _ := newStock(t)
+	m["inventory"].before = func(context.Context, *http.Request) (*http.Response, error) {
+		r := reply(200, "event: next\ndata: {\"errors\":[{\"message\":\"away\",\"path\":[\"ticks\"],\"extensions\":{\"code\":\"STORE_UNAVAILABLE\",\"stack\":\"secret\"}}],\"data\":null}\n\nevent: complete\n\n")
+		r.Header.Set("Content-Type", "text/event-stream; charset=utf-8")
+		return r, nil
+	}
+	n := 0
+	err := e.Subscribe(as(viewer.Viewer{}), prepare(t, e, `subscription { ticks }`, ""), func([]byte) error { n++; return nil })
+	var es Errors
+	if n != 0 || !errors.As(err, &es) || es[0].Code() != "STORE_UNAVAILABLE" || es[0].Extensions["stack"] != nil {
+		t.Errorf("%d events, then %v", n, err)
+	}
+}
+
 func TestAStreamThatCannotBeOpenedIsAnError(t *testing.T) {
 	for name, fail := range breakages {
 		e, m, _ := newStock(t)

@@ -163,8 +163,9 @@ func (d *document) readLiterals(values []byte) error {
 	return nil
 }
 
-// bind checks the variables of a request and joins them with the values that the document itself gives.
-func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, error) {
+// bind checks the variables of a request and joins them with the values that the document itself gives. It also tells from which
+// buckets the request draws.
+func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, []Draw, error) {
 	all := astjson.ObjectValue(nil)
 	for _, v := range d.variables {
 		value := given.Get(v.name)
@@ -175,15 +176,16 @@ func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, err
 			c := coercion{schema: schema, path: []string{v.name}}
 			all.Set(nil, v.name, c.value(d.declared, v.typ, value))
 			if c.wrong != "" {
-				return nil, failure(CodeInput, c.wrong)
+				return nil, nil, failure(CodeInput, c.wrong)
 			}
 		}
 	}
 	if len(d.variables) > 0 {
 		if err := validate(d.declared, schema, all.MarshalTo(nil)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
+	draws := d.draws(all)
 	for name, value := range d.literals {
 		all.Set(nil, name, astjson.MustParseBytes(value))
 	}
@@ -194,7 +196,7 @@ func (d *document) bind(schema *ast.Document, given *astjson.Value) ([]byte, err
 	for name, value := range filled {
 		all.Set(nil, name, value)
 	}
-	return all.MarshalTo(nil), nil
+	return all.MarshalTo(nil), draws, nil
 }
 
 var validators = sync.Pool{New: func() any {

@@ -1,5 +1,5 @@
 // Package rate bounds what one caller may ask for in a while: points per second, with a burst saved up, for each account and each
-// address. It decides before any subgraph is asked.
+// address. It also bounds what all callers together may ask of one thing, such as a sale. It decides before any subgraph is asked.
 //
 // A bucket is kept as the time until it has drained (the generic cell rate algorithm): one number, which gateways can share.
 package rate
@@ -7,8 +7,10 @@ package rate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +76,13 @@ type Caller struct {
 	Address netip.Addr // the zero Addr is nobody knows where
 }
 
-// Reasons for a refusal, as metrics tell them.
+// A Draw is what a caller takes from a bucket that all callers have in common.
+type Draw struct {
+	Bucket string // its kind, such as "sale"
+	Value  string // which of them
+}
+
+// Reasons for a refusal, as metrics tell them; beside them the kinds of common buckets.
 const (
 	ReasonAccount = "account"
 	ReasonAddress = "address"
@@ -84,9 +92,10 @@ const (
 type Decision struct {
 	Allowed   bool
 	Reason    string        // of a refusal: whose budget is spent
+	Common    bool          // of a refusal: the budget is not the caller's own
 	Wait      time.Duration // until the same would be allowed, if nobody else takes
 	Requested int
-	Budget    Budget // the one that decided, or has least left
+	Budget    Budget // the one of the caller's that decided, or has least left
 	Available int    // points of it
 }
 
@@ -111,6 +120,7 @@ func (d Decision) Cost() Cost {
 // Config is what a Limiter needs; a zero budget bounds nothing.
 type Config struct {
 	Account, Address Budget
+	Common           map[string]Budget // by kind of bucket, of draws rather than points; a kind that is not here is not bounded
 	Store            Store
 	Metrics          prometheus.Registerer // nil means none
 }
@@ -126,7 +136,7 @@ func New(c Config) (*Limiter, error) {
 	l := &Limiter{config: c, refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "souk", Subsystem: "gateway", Name: "rate_refusals_total", Help: "Requests refused because a budget was spent, by whose.",
 	}, []string{"reason"})}
-	for _, reason := range []string{ReasonAccount, ReasonAddress} {
+	for _, reason := range append(slices.Collect(maps.Keys(c.Common)), ReasonAccount, ReasonAddress) {
 		l.refusals.WithLabelValues(reason)
 	}
 	if c.Metrics != nil {
@@ -137,13 +147,17 @@ func New(c Config) (*Limiter, error) {
 	return l, nil
 }
 
-// Take charges points to a caller's budgets, or refuses. What costs more than a budget ever holds takes all of it. To be refused costs
+// Take charges points to a caller's budgets and takes the draws from the common ones, or refuses and takes nothing: what one caller may
+// not ask for leaves the others their share. What costs more than a budget ever holds takes all of it. To be refused costs the caller
 // the trouble that was had before it was known, so that nobody gives it for free.
-func (l *Limiter) Take(ctx context.Context, who Caller, points, trouble int) Decision {
-	return l.decide(who, points, func(charges []Charge) ([]time.Duration, bool) {
+func (l *Limiter) Take(ctx context.Context, who Caller, points, trouble int, draws ...Draw) Decision {
+	return l.decide(who, points, draws, func(charges []Charge) ([]time.Duration, bool) {
 		levels, ok := l.config.Store.Take(ctx, charges)
 		if !ok && trouble > 0 {
-			levels, _ = l.config.Store.Take(ctx, l.most(who, trouble))
+			if own := l.most(who, trouble); len(own) > 0 {
+				after, _ := l.config.Store.Take(ctx, own)
+				copy(levels, after) // which are the first
+			}
 		}
 		return levels, ok
 	})
@@ -157,7 +171,7 @@ func (l *Limiter) Spend(ctx context.Context, who Caller, points int) {
 }
 
 func (l *Limiter) most(who Caller, points int) []Charge {
-	_, charges := l.bill(who, points)
+	_, charges := l.bill(who, points, nil)
 	for i := range charges {
 		charges[i].Most = true
 	}
@@ -167,18 +181,24 @@ func (l *Limiter) most(who Caller, points int) []Charge {
 // Peek tells whether points are left, charging nothing and asking no other machine. It may let through what Take refuses, never the
 // other way round.
 func (l *Limiter) Peek(who Caller, points int) Decision {
-	return l.decide(who, points, l.config.Store.Peek)
+	return l.decide(who, points, nil, l.config.Store.Peek)
 }
 
-func (l *Limiter) decide(who Caller, points int, ask func([]Charge) ([]time.Duration, bool)) Decision {
+func (l *Limiter) decide(who Caller, points int, draws []Draw, ask func([]Charge) ([]time.Duration, bool)) Decision {
 	d := Decision{Allowed: true, Requested: points}
-	buckets, charges := l.bill(who, points)
+	buckets, charges := l.bill(who, points, draws)
 	if len(charges) == 0 {
 		return d
 	}
 	levels, ok := ask(charges)
 	for i, level := range levels {
 		wait := max(0, level+charges[i].Take-charges[i].Room)
+		if buckets[i].common { // whose state is no business of one caller's
+			if !ok && wait > d.Wait {
+				d.Wait, d.Reason, d.Common = wait, buckets[i].reason, true
+			}
+			continue
+		}
 		left := buckets[i].left(level)
 		if i == 0 || ok && left < d.Available || !ok && wait > d.Wait {
 			d.Wait, d.Reason, d.Budget, d.Available = wait, buckets[i].reason, buckets[i].Budget, left
@@ -197,21 +217,36 @@ func (l *Limiter) decide(who Caller, points int, ask func([]Charge) ([]time.Dura
 type bucket struct {
 	Budget
 	reason string // of a refusal when it is spent
+	common bool   // to all callers
 }
 
-// bill makes out what a caller is charged, and where.
-func (l *Limiter) bill(who Caller, points int) (buckets []bucket, charges []Charge) {
-	add := func(key, reason string, b Budget) {
-		buckets = append(buckets, bucket{b, reason})
+// bill makes out what a caller is charged, and where: the caller's own budgets first.
+func (l *Limiter) bill(who Caller, points int, draws []Draw) (buckets []bucket, charges []Charge) {
+	add := func(key string, b bucket, points int) {
+		buckets = append(buckets, b)
 		charges = append(charges, Charge{Key: key, Take: b.time(min(points, b.Burst)), Room: b.room()})
 	}
 	if who.Account != "" && l.config.Account != (Budget{}) {
-		add("account:"+who.Account, ReasonAccount, l.config.Account)
+		add("account:"+who.Account, bucket{Budget: l.config.Account, reason: ReasonAccount}, points)
 	}
 	if who.Address.IsValid() && l.config.Address != (Budget{}) {
-		add("address:"+network(who.Address), ReasonAddress, l.config.Address)
+		add("address:"+network(who.Address), bucket{Budget: l.config.Address, reason: ReasonAddress}, points)
+	}
+	for i, d := range draws {
+		if b := l.config.Common[d.Bucket]; b != (Budget{}) && !slices.Contains(draws[:i], d) {
+			add(d.Bucket+":"+d.Value, bucket{Budget: b, reason: d.Bucket, common: true}, count(draws[i:], d))
+		}
 	}
 	return buckets, charges
+}
+
+func count(draws []Draw, one Draw) (n int) {
+	for _, d := range draws {
+		if d == one {
+			n++
+		}
+	}
+	return n
 }
 
 // network is whom an address stands for: one household has 2^64 addresses of IPv6.

@@ -89,6 +89,42 @@ func TestTwoBudgets(t *testing.T) {
 	}
 }
 
+// What is common to all callers is drawn from by each, after their own budgets: who has none left takes nothing from the others.
+func TestACommonBudget(t *testing.T) {
+	held := clock.Hold(noon)
+	l := limiter(t, Config{Address: Budget{1, 30}, Common: map[string]Budget{"sale": {2, 5}}, Store: NewMemory(held)})
+	hot, cold := Draw{"sale", "sale_1"}, Draw{"sale", "sale_2"}
+	for i, step := range []struct {
+		who       string
+		points    int
+		draws     []Draw
+		reason    string
+		available int
+		wait      time.Duration
+	}{
+		{"192.0.2.1", 10, []Draw{hot}, "", 20, 0},
+		{"192.0.2.1", 10, []Draw{hot, hot}, "", 10, 0},
+		{"192.0.2.1", 20, []Draw{hot}, ReasonAddress, 10, 10 * time.Second}, // nothing of the sale's
+		{"192.0.2.2", 10, []Draw{hot, cold, hot}, "", 20, 0},
+		{"192.0.2.3", 10, []Draw{hot}, "sale", 30, 500 * time.Millisecond}, // nothing of the caller's
+		{"192.0.2.3", 10, []Draw{hot, hot, hot, hot, hot, hot, hot}, "sale", 30, 2500 * time.Millisecond},
+		{"192.0.2.3", 10, []Draw{cold}, "", 20, 0},
+		{"192.0.2.3", 1, []Draw{{"street", "any"}}, "", 19, 0}, // not bounded
+	} {
+		d := l.Take(t.Context(), from(step.who), step.points, 0, step.draws...)
+		if d.Reason != step.reason || d.Allowed != (step.reason == "") || d.Available != step.available || d.Wait != step.wait || d.Common != (step.reason == "sale") {
+			t.Errorf("%d: %+v", i, d)
+		}
+	}
+	if d := l.Take(t.Context(), from("192.0.2.4"), 10, 7, hot); d.Reason != "sale" || d.Available != 23 || d.Wait != 500*time.Millisecond {
+		t.Errorf("the trouble of it: %+v", d)
+	}
+	held.Advance(500 * time.Millisecond)
+	if d := l.Take(t.Context(), from("192.0.2.5"), 1, 0, hot); !d.Allowed {
+		t.Errorf("%+v", d)
+	}
+}
+
 // To be refused may cost something, and what is spent is never more than there is.
 func TestTrouble(t *testing.T) {
 	l := limiter(t, Config{Account: Budget{1, 100}, Address: Budget{1, 30}, Store: NewMemory(clock.Hold(noon))})

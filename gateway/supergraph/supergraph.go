@@ -26,6 +26,9 @@ type Supergraph struct {
 	virtual   map[string]bool     // interfaces that some subgraph sees as one object
 	rules     Rules
 	prices    Prices
+	buckets   Buckets
+	hints     Hints
+	shared    map[Coordinate]bool
 }
 
 // A Service is a subgraph as the supergraph file names it.
@@ -66,9 +69,13 @@ func Parse(sdl string) (*Supergraph, error) {
 			}
 		}
 	}
-	s.prices = readPrices(s.ordered)
-	s.rules, err = readRules(s.ordered, s.objects)
-	return s, err
+	s.prices, s.shared = readPrices(s.ordered), readShared(s.ordered)
+	s.buckets = readBuckets(s.types)
+	if s.rules, err = readRules(s.ordered, s.objects); err != nil {
+		return nil, err
+	}
+	s.hints = readHints(s.ordered, s.objects, s.rules)
+	return s, nil
 }
 
 // Services lists the subgraphs in the order of the file.
@@ -85,6 +92,15 @@ func (s *Supergraph) Rules() Rules { return s.rules }
 
 // Prices returns what asking for each field costs.
 func (s *Supergraph) Prices() Prices { return s.prices }
+
+// Buckets returns by which values callers draw from common buckets.
+func (s *Supergraph) Buckets() Buckets { return s.buckets }
+
+// Hints returns for how long each field may be kept.
+func (s *Supergraph) Hints() Hints { return s.hints }
+
+// Shared returns the subscriptions that tell everybody the same; see readShared.
+func (s *Supergraph) Shared() map[Coordinate]bool { return s.shared }
 
 // linked are the namespaces of federation's own specifications that a supergraph file links to. Other specifications are
 // the graph's business: composed directives come with one.

@@ -42,7 +42,8 @@ var statuses = map[string]int{
 
 // serveHTTP answers one request as GraphQL over HTTP says: https://graphql.github.io/graphql-over-http/draft/
 func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "private, no-store") // unless told otherwise
+	w.Header().Set("Vary", "Accept, Authorization")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 
 	accept := parseAccept(r.Header.Get("Accept"))
@@ -68,6 +69,10 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(viewer.With(r.Context(), who))
 	defer cancel()
 	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until, cancel: cancel}
+	if to.get && r.Header.Get("Authorization") == "" {
+		to.has = r.Header.Values("If-None-Match")
+		to.public = true
+	}
 	h.Executor.Execute(ctx, request, to)
 	to.end(ctx)
 }
@@ -150,6 +155,9 @@ type httpReply struct {
 	accept acceptable
 	until  time.Time // when the caller's session ends
 	cancel context.CancelFunc
+	public bool     // nothing in the request says who asks, and its answer may be kept along the way
+	has    []string // entity tags of what the caller has
+	maxAge time.Duration
 
 	stream   stream // nil while the answer is one document
 	answered bool
@@ -204,6 +212,9 @@ func (to *httpReply) Next(result []byte, more bool) error {
 	to.answered = true
 	if to.stream != nil {
 		return to.stream.next(result, more)
+	}
+	if to.maxAge > 0 && to.kept(result) {
+		return nil
 	}
 	to.h.writeJSON(to.w, to.accept.json, http.StatusOK, result)
 	return nil

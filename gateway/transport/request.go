@@ -112,6 +112,7 @@ func decodeURL(raw string) (engine.Request, engine.Errors) {
 	}
 	return checked(engine.Request{
 		Query:         values.Get("query"),
+		DocumentID:    values.Get("documentId"),
 		OperationName: values.Get("operationName"),
 		Variables:     json.RawMessage(values.Get("variables")),
 		Extensions:    json.RawMessage(values.Get("extensions")),
@@ -138,9 +139,6 @@ func decodeJSON(body []byte) (engine.Request, engine.Errors) {
 
 // checked refuses parameters of the wrong shape and drops those that are null.
 func checked(r engine.Request) (engine.Request, engine.Errors) {
-	if strings.TrimSpace(r.Query) == "" {
-		return r, refusal(codeBadRequest, "query is missing: send the text of a GraphQL operation")
-	}
 	for _, p := range []struct {
 		name string
 		raw  *json.RawMessage
@@ -152,6 +150,9 @@ func checked(r engine.Request) (engine.Request, engine.Errors) {
 		case raw[0] != '{' || !json.Valid(raw):
 			return r, refusal(codeBadRequest, p.name+" must be a JSON object")
 		}
+	}
+	if strings.TrimSpace(r.Query) == "" && r.DocumentID == "" && !bytes.Contains(r.Extensions, []byte(`"persistedQuery"`)) {
+		return r, refusal(codeBadRequest, "query is missing: send the text of a GraphQL operation")
 	}
 	return r, nil
 }

@@ -274,6 +274,9 @@ type operation struct {
 
 func (op *operation) Accept(engine.Kind, bool) error { return nil }
 
+// Keep has no meaning on a socket, where nothing stands between.
+func (op *operation) Keep(time.Duration) {}
+
 func (op *operation) Next(result []byte, _ bool) error {
 	return op.say(encode(op.id, "next", result), false)
 }

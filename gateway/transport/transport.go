@@ -30,6 +30,8 @@ type Reply interface {
 	// Next sends one result, a complete JSON document that the caller may reuse afterwards; more says whether others follow.
 	// The error is ErrGone.
 	Next(result []byte, more bool) error
+	// Keep is told before Next for how long anybody may keep the one result that is to come; without it nobody may.
+	Keep(time.Duration)
 	// Fail says why there is no result, or no further one.
 	Fail(engine.Errors)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -150,7 +151,11 @@ func (s *server) answer(ctx context.Context, e call.Endpoint, r micro.Request) {
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		if f := wire(err); f.Kind == fault.Internal || f.Kind == fault.Unavailable {
-			s.bus.log.Error("bus: call failed", "subject", e.Subject, "error", err, "trace", span.SpanContext().TraceID())
+			level := slog.LevelError
+			if f.Kind == fault.Unavailable { // it passes, and the caller knows what to do
+				level = slog.LevelWarn
+			}
+			s.bus.log.Log(ctx, level, "bus: call failed", "subject", e.Subject, "error", err, "trace", span.SpanContext().TraceID())
 		}
 		s.refuse(r, wire(err))
 		return

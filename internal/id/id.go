@@ -37,6 +37,7 @@ const (
 	Shipment      Prefix = "shp"
 	FlashSale     Prefix = "sale"
 	Booking       Prefix = "fsb"
+	Ticket        Prefix = "tkt"
 	Change        Prefix = "chg"
 	Event         Prefix = "evt"
 	Query         Prefix = "qry"

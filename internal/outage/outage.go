@@ -44,7 +44,7 @@ func Passing(err error) bool {
 	}
 	for _, down := range []error{
 		io.EOF, io.ErrUnexpectedEOF,
-		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded, nats.ErrDisconnected,
+		nats.ErrNoServers, nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded, nats.ErrDisconnected,
 	} {
 		if errors.Is(err, down) {
 			return true

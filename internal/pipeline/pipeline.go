@@ -20,13 +20,37 @@ type Pipeline struct {
 
 // Transact runs fn in a transaction, and commits when fn returns nil and what it queued works.
 func Transact(ctx context.Context, pool *pgxpool.Pool, fn func(*Pipeline) error) error {
+	return transact(ctx, pool, "BEGIN", fn)
+}
+
+// Optimistic is Transact in a transaction that sees one moment. A write to a row that somebody has changed since fails it with a
+// serialization failure; see Overtaken.
+func Optimistic(ctx context.Context, pool *pgxpool.Pool, fn func(*Pipeline) error) error {
+	return transact(ctx, pool, "BEGIN ISOLATION LEVEL REPEATABLE READ", fn)
+}
+
+// Overtaken tells whether a transaction failed because somebody else was first. Another try may go well.
+func Overtaken(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "40001"
+}
+
+// Look asks questions about one moment, in one trip, and changes nothing.
+func Look(ctx context.Context, pool *pgxpool.Pool, ask func(*Pipeline)) error {
+	return transact(ctx, pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func(p *Pipeline) error {
+		ask(p)
+		return nil
+	})
+}
+
+func transact(ctx context.Context, pool *pgxpool.Pool, begin string, fn func(*Pipeline) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release() // hangs up when the transaction is still open
 	p := &Pipeline{conn: conn, next: &pgx.Batch{}}
-	p.next.Queue("BEGIN")
+	p.next.Queue(begin)
 	if err = fn(p); err == nil {
 		p.next.Queue("COMMIT")
 		err = p.Send(ctx)

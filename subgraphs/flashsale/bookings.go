@@ -42,6 +42,15 @@ func checkKey(key string) error {
 
 // Book holds one unit for the caller, or says why there is none for them.
 func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, variantID, key string) (BookResult, error) {
+	return fs.BookWith(ctx, who, saleID, variantID, "", key)
+}
+
+// BookWith is Book with an admission from the waiting room.
+func (fs *FlashSales) BookWith(ctx context.Context, who viewer.Viewer, saleID, variantID, token, key string) (res BookResult, err error) {
+	if fs.meter != nil {
+		answered := fs.meter.Booking()
+		defer func() { answered(res, err) }()
+	}
 	if !who.SignedIn() {
 		return BookResult{}, ErrUnauthenticated
 	}
@@ -56,7 +65,9 @@ func (fs *FlashSales) Book(ctx context.Context, who viewer.Viewer, saleID, varia
 	if err := checkKey(key); err != nil {
 		return BookResult{}, err
 	}
-	res, err := fs.desk.Book(ctx, saleID, BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key})
+	r := BookRequest{AccountID: who.AccountID, VariantID: variantID, Key: key}
+	r.TicketID, r.Denied = fs.admission(who, saleID, token)
+	res, err = fs.desk.Book(ctx, saleID, r)
 	return res, at(err, "saleId")
 }
 

@@ -18,11 +18,12 @@ type Status string
 
 // The statuses of a sale. Ended and Cancelled are final.
 const (
-	Scheduled Status = "SCHEDULED"
-	Open      Status = "OPEN"
-	SoldOut   Status = "SOLD_OUT"
-	Ended     Status = "ENDED"
-	Cancelled Status = "CANCELLED"
+	Scheduled   Status = "SCHEDULED"
+	WaitingRoom Status = "WAITING_ROOM"
+	Open        Status = "OPEN"
+	SoldOut     Status = "SOLD_OUT"
+	Ended       Status = "ENDED"
+	Cancelled   Status = "CANCELLED"
 )
 
 // A Sale is units set aside to be sold at a price in a short time.
@@ -34,11 +35,14 @@ type Sale struct {
 	EndsAt          time.Time // nothing is booked from then on
 	LimitPerAccount int
 	HoldTime        time.Duration
+	Entry                   // how people get in
 	Offers          []Offer // in the order in which they were saved
 	CancelledAt     *time.Time
-	Told            Status // the status that was last noted as time went by: Scheduled, Open, Ended or Cancelled
+	Told            Status // the status that was last noted as time went by: any but SoldOut
 	Seq             int64  // of the newest movement
 	AsOf            time.Time
+	Room            Room
+	Seed            []byte // of the draw; a secret until it has been made
 }
 
 // An Offer is one variant in a sale, with the pool of its units.
@@ -71,6 +75,9 @@ func (s Sale) Status(now time.Time) Status {
 	case !now.Before(s.EndsAt):
 		return Ended
 	case now.Before(s.StartsAt):
+		if s.HasRoom() && !now.Before(s.RoomOpensAt) {
+			return WaitingRoom
+		}
 		return Scheduled
 	case remaining == 0:
 		return SoldOut
@@ -98,7 +105,11 @@ func (s *Sale) Offer(variantID string) *Offer {
 
 // Changed returns the event that tells of the sale's counts.
 func (s Sale) Changed() events.FlashSaleChanged {
-	e := events.FlashSaleChanged{At: events.At{At: s.AsOf}, SaleID: s.ID, Status: string(s.Status(s.AsOf)), Seq: s.Seq}
+	e := events.FlashSaleChanged{At: events.At{At: s.AsOf}, SaleID: s.ID, Status: string(s.Status(s.AsOf)), Seq: s.Seq, StartsAt: s.StartsAt}
+	if s.HasRoom() {
+		r := s.Room
+		e.Room = &events.FlashSaleRoom{Joined: r.Joined, Called: r.Called, Drawn: r.DrawnAt != nil, PerSecond: s.perSecond(), Rev: r.Rev}
+	}
 	for _, o := range s.Offers {
 		e.Offers = append(e.Offers, events.FlashSaleCount{VariantID: o.VariantID, Quantity: o.Quantity, Remaining: o.Remaining, Held: o.Held, Sold: o.Sold})
 	}
@@ -147,18 +158,19 @@ func (b Booking) Counts() bool { return b.Status == Held || b.Status == Booked }
 // A Kind is what can happen in a sale.
 type Kind string
 
-// The kinds of movement. Allot and Return change how many units are in the sale; Opened, Closed and CalledOff move none.
+// The kinds of movement. Allot and Return change how many units are in the sale; RoomOpened, Opened, Closed and CalledOff move none.
 const (
-	Allot     Kind = "ALLOT"
-	Return    Kind = "RETURN"
-	Hold      Kind = "HOLD"
-	Sell      Kind = "SELL"
-	Unsell    Kind = "CANCEL" // the order that a unit was sold to was cancelled
-	Release   Kind = "RELEASE"
-	Expire    Kind = "EXPIRE"
-	Opened    Kind = "OPENED"
-	Closed    Kind = "CLOSED"
-	CalledOff Kind = "CALLED_OFF"
+	Allot      Kind = "ALLOT"
+	Return     Kind = "RETURN"
+	Hold       Kind = "HOLD"
+	Sell       Kind = "SELL"
+	Unsell     Kind = "CANCEL" // the order that a unit was sold to was cancelled
+	Release    Kind = "RELEASE"
+	Expire     Kind = "EXPIRE"
+	RoomOpened Kind = "ROOM_OPENED"
+	Opened     Kind = "OPENED"
+	Closed     Kind = "CLOSED"
+	CalledOff  Kind = "CALLED_OFF"
 )
 
 // A Move is one line of a sale's log.
@@ -182,6 +194,7 @@ type Reader interface {
 	BookingsByID(ctx context.Context, ids []string) ([]Booking, error)
 	// BookingsOf lists what an account holds or has bought in sales, oldest first.
 	BookingsOf(ctx context.Context, accountID string, saleIDs []string) (map[string][]Booking, error)
+	Queue
 }
 
 // Wanted says what a rule needs to see of a sale's bookings.
@@ -189,6 +202,7 @@ type Wanted struct {
 	Bookings []string // by id
 	Accounts []string // whose bookings that count
 	Keys     []string // under which these accounts may have booked before
+	Tickets  []string // with which they come
 }
 
 // A Store also changes things. Every method is one transaction; any of them may run at once, on any number of machines.
@@ -205,6 +219,7 @@ type Store interface {
 	// NextMoment returns when the next booking or sale is due; false when none will be.
 	NextMoment(ctx context.Context) (time.Time, bool, error)
 	Changes
+	Rooms
 }
 
 // ErrNoSale says that there is no such sale, or that it is not for the caller to change.
@@ -227,11 +242,26 @@ type FlashSales struct {
 	clock clock.Clock
 	feed  *feed.Feed[Live]
 	desk  Desk
+
+	newest newest
+	door   door
+	meter  Meter // nil measures nothing
 }
 
-// A Desk takes requests one by one, and has the store book for many of them at once.
+// A Meter is told when somebody asks for a unit, and then what they are answered.
+type Meter interface {
+	Booking() (answered func(BookResult, error))
+}
+
+// Measure has every request to book measured from now on. Call it before the first.
+func (fs *FlashSales) Measure(m Meter) { fs.meter = m }
+
+// A Desk takes requests one by one, and has the store serve many of them at once.
 type Desk interface {
 	Book(ctx context.Context, saleID string, r BookRequest) (BookResult, error)
+	Join(ctx context.Context, saleID, accountID string) (JoinResult, error)
+	// LookUp finds a ticket, with what is known of its sale; ErrNoTicket when there is none.
+	LookUp(ctx context.Context, ticketID string) (Standing, error)
 }
 
 // New returns the shop's flash sales, kept in a store, with a desk in front of it where people book.

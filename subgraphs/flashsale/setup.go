@@ -28,6 +28,7 @@ type Plan struct {
 	HoldTime        time.Duration
 	StartsAt        time.Time
 	EndsAt          time.Time
+	Entry           // an open door when nothing is said
 }
 
 // A PlannedOffer is one variant in a plan.
@@ -117,6 +118,8 @@ var (
 func (fs *FlashSales) Save(ctx context.Context, who viewer.Viewer, p Plan, key string) (Sale, error) {
 	p.Title = strings.TrimSpace(p.Title)
 	p.StartsAt, p.EndsAt = p.StartsAt.UTC().Truncate(time.Microsecond), p.EndsAt.UTC().Truncate(time.Microsecond)
+	p.Entry = p.Entry.orOpen()
+	p.RoomOpensAt = p.RoomOpensAt.UTC().Truncate(time.Microsecond)
 	if err := p.check(); err != nil {
 		return Sale{}, err
 	}
@@ -186,6 +189,9 @@ func (p Plan) check() error {
 		return invalid("a booking is held for %d to %d seconds", int(shortestHold.Seconds()), int(longestHold.Seconds())).At("input", "holdSeconds")
 	case !p.EndsAt.After(p.StartsAt) || p.EndsAt.Sub(p.StartsAt) > longestSale:
 		return invalid("a sale ends after it starts, within 30 days").At("input", "endsAt")
+	}
+	if err := p.Entry.check(p.StartsAt); err != nil {
+		return err
 	}
 	seen := map[string]bool{}
 	for i, o := range p.Offers {
@@ -306,11 +312,12 @@ func (fs *FlashSales) sendBack(ctx context.Context, saleID string) error {
 }
 
 // Become makes the sale what a change wants, with the units that came in for it. Until the start everything but the variants
-// may change; from then on buyers rely on what they have read: the title may change, the end move back, and units be added.
+// may change, and until its waiting room is open the way in; from then on buyers rely on what they have read: the title may change,
+// the end move back, units be added, and people be let in faster or slower.
 func (s *Stand) Become(c Change, in []Line) error {
 	p, sale := c.Plan, s.Sale
 	if len(sale.Offers) == 0 {
-		sale.SellerID, sale.Told = c.SellerID, Scheduled
+		sale.SellerID, sale.Told, sale.Seed = c.SellerID, Scheduled, newSeed()
 		for _, o := range p.Offers {
 			sale.Offers = append(sale.Offers, Offer{SaleID: sale.ID, VariantID: o.VariantID})
 		}
@@ -320,9 +327,11 @@ func (s *Stand) Become(c Change, in []Line) error {
 	if !p.EndsAt.After(s.At) {
 		return invalid("the end is past").At("input", "endsAt")
 	}
+	roomIsOpen := s.roomIsOpen()
 	s.edited = true
 	sale.Title, sale.StartsAt, sale.EndsAt = p.Title, p.StartsAt, p.EndsAt
 	sale.LimitPerAccount, sale.HoldTime = p.LimitPerAccount, p.HoldTime
+	sale.Entry = sale.Entry.become(p.Entry.orOpen(), p.StartsAt, roomIsOpen)
 	for _, l := range in {
 		if err := s.move(Move{Kind: Allot, VariantID: l.VariantID, Quantity: l.Quantity, ChangeID: c.ID}); err != nil {
 			return err
@@ -351,6 +360,9 @@ func (s *Stand) mayBecome(p Plan) error {
 		return invalid("what a sale offers does not change").At("input", "offers")
 	}
 	started := !s.At.Before(sale.StartsAt)
+	if err := s.mayEnterBy(p.Entry.orOpen(), started); err != nil {
+		return err
+	}
 	switch {
 	case !started:
 	case !p.StartsAt.Equal(sale.StartsAt):
@@ -376,6 +388,20 @@ func (s *Stand) mayBecome(p Plan) error {
 		case o.Quantity < is.Quantity:
 			return ErrStarted.At(field("quantity")...)
 		}
+	}
+	return nil
+}
+
+// roomIsOpen tells whether people may have joined.
+func (s *Stand) roomIsOpen() bool { return s.Sale.HasRoom() && !s.At.Before(s.Sale.RoomOpensAt) }
+
+func (s *Stand) mayEnterBy(e Entry, started bool) error {
+	switch is := s.Sale.Entry; {
+	case !started && !s.roomIsOpen():
+	case e.Admission != is.Admission:
+		return ErrStarted.At("input", "admission")
+	case !e.RoomOpensAt.IsZero() && !e.RoomOpensAt.Equal(is.RoomOpensAt):
+		return ErrStarted.At("input", "roomOpensAt")
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type Stand struct {
 	isFresh  map[*Booking]bool // of what is touched: made rather than changed
 	edited   bool
 	returns  []Transfer
+	tickets  map[string]*Ticket // with which requests come
+	used     []Ticket
 }
 
 type accountKey struct{ account, key string }
@@ -117,6 +119,8 @@ type BookRequest struct {
 	AccountID string
 	VariantID string // "" for the only one there is
 	Key       string
+	TicketID  string // of the admission, "" without one
+	Denied    error  // why there is none, though something came as one
 }
 
 // A BookResult is what comes of a request: one of the four, or an error that concerns this request alone.
@@ -154,6 +158,11 @@ func (s *Stand) Book(r BookRequest) (res BookResult) {
 		res.Err = err
 		return res
 	}
+	ticket, err := s.admitted(r)
+	if err != nil {
+		res.Err = err
+		return res
+	}
 	ofSale, ofVariant, newest := s.had(r.AccountID, offer.VariantID)
 	saleSlot, variantSlot := freeSlot(ofSale, s.Sale.LimitPerAccount), freeSlot(ofVariant, offer.LimitPerAccount)
 	switch {
@@ -177,6 +186,7 @@ func (s *Stand) Book(r BookRequest) (res BookResult) {
 	}
 	b.UpdatedAt = s.At
 	s.know(b)
+	s.use(ticket, b)
 	s.touched, s.isFresh[b] = append(s.touched, b), true
 	if at, any := s.nextEnd[b.VariantID]; !any || b.ExpiresAt.Before(at) {
 		s.nextEnd[b.VariantID] = b.ExpiresAt
@@ -189,7 +199,7 @@ func (s *Stand) Book(r BookRequest) (res BookResult) {
 // offered returns what can be booked under a variant's id; without one, the only thing there is.
 func (s *Stand) offered(variantID string) (*Offer, error) {
 	switch status := s.Sale.Status(s.At); status {
-	case Scheduled:
+	case Scheduled, WaitingRoom:
 		return nil, ErrNotOpen.Says("the sale starts at %s", s.Sale.StartsAt.Format(time.RFC3339))
 	case Ended, Cancelled:
 		return nil, ErrNotOpen.Says("the sale is over")
@@ -303,10 +313,12 @@ func (s *Stand) Pass() error {
 	return s.giveBack(left)
 }
 
-// tell logs that the sale has opened, ended or been called off, once.
+// tell logs that the sale has let people in, opened, ended or been called off, once.
 func (s *Stand) tell() {
 	is, kind := Scheduled, Kind("")
 	switch status := s.Sale.Status(s.At); status {
+	case WaitingRoom:
+		is, kind = WaitingRoom, RoomOpened
 	case Open, SoldOut:
 		is, kind = Open, Opened
 	case Ended:

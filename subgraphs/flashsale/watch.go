@@ -2,6 +2,7 @@ package flashsale
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/events"
@@ -10,11 +11,22 @@ import (
 
 // Live is the counts of a sale at a moment.
 type Live struct {
-	SaleID string
-	Status Status
-	Offers []Count
-	AsOf   time.Time
-	Seq    int64 // counts with a lower one are old news
+	SaleID   string
+	Status   Status
+	StartsAt time.Time
+	Offers   []Count
+	AsOf     time.Time
+	Seq      int64 // counts with a lower one are old news
+	Room     Progress
+}
+
+// Progress is how far a waiting room has got.
+type Progress struct {
+	Joined    int64 // tickets ever given
+	Called    int64 // places whose turn has come
+	Drawn     bool
+	PerSecond float64 // people let in, lately
+	Rev       int64   // rises with every change
 }
 
 // A Count is the counts of one variant in a sale.
@@ -28,8 +40,18 @@ type Count struct {
 // Key returns the sale's id.
 func (l Live) Key() string { return l.SaleID }
 
-// Rank orders what is told of a sale.
-func (l Live) Rank() int64 { return l.Seq }
+// Rank orders what is told of a sale: by its counts, and where they are the same, by its waiting room.
+func (l Live) Rank() int64 { return l.Seq<<revBits | min(l.Room.Rev, 1<<revBits-1) }
+
+const revBits = 26 // a room changes less often than that, and 2^37 movements are more than there are units
+
+// Waiting returns how many people's turn is to come.
+func (l Live) Waiting() int {
+	if l.Status == Ended || l.Status == Cancelled {
+		return 0
+	}
+	return int(l.Room.Joined - l.Room.Called)
+}
 
 // Remaining returns how many units of all offers can be booked.
 func (l Live) Remaining() (n int) {
@@ -57,7 +79,10 @@ func (l Live) Sold() (n int) {
 
 // Live returns the sale's counts.
 func (s Sale) Live(now time.Time) Live {
-	l := Live{SaleID: s.ID, Status: s.Status(now), AsOf: now, Seq: s.Seq}
+	l := Live{SaleID: s.ID, Status: s.Status(now), StartsAt: s.StartsAt, AsOf: now, Seq: s.Seq}
+	if s.HasRoom() {
+		l.Room = Progress{Joined: s.Room.Joined, Called: s.Room.Called, Drawn: s.Room.DrawnAt != nil, PerSecond: s.perSecond(), Rev: s.Room.Rev}
+	}
 	for _, o := range s.Offers {
 		l.Offers = append(l.Offers, Count{o.VariantID, o.Remaining, o.Held, o.Sold})
 	}
@@ -88,18 +113,53 @@ func (fs *FlashSales) live(ctx context.Context, saleIDs []string) ([]Live, error
 	found, err := fs.SalesByID(ctx, saleIDs)
 	now := make([]Live, len(found))
 	for i, s := range found {
-		now[i] = s.Live(fs.clock.Now())
+		now[i] = fs.newest.with(s.Live(fs.clock.Now()))
 	}
 	return now, err
 }
 
+// newest keeps what is known of sales. Their counts and their rooms are told by different transactions, each of which knows the
+// other half as it was when it looked: of each half, the newest holds.
+type newest struct {
+	mu sync.Mutex
+	of map[string]Live // by sale, until it is over
+}
+
+// with returns what is known of a sale, with this.
+func (n *newest) with(l Live) Live {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if had, any := n.of[l.SaleID]; any {
+		room := had.Room
+		if l.Room.Rev > room.Rev {
+			room = l.Room
+		}
+		if had.Seq > l.Seq || had.Seq == l.Seq && had.AsOf.After(l.AsOf) {
+			l = had
+		}
+		l.Room = room
+	}
+	if l.Status == Ended || l.Status == Cancelled {
+		delete(n.of, l.SaleID)
+		return l
+	}
+	if n.of == nil {
+		n.of = map[string]Live{}
+	}
+	n.of[l.SaleID] = l
+	return l
+}
+
 // Told passes on to those who watch what this or another process has changed. It does not wait for any of them.
 func (fs *FlashSales) Told(e events.FlashSaleChanged) {
-	l := Live{SaleID: e.SaleID, Status: Status(e.Status), AsOf: e.At.At, Seq: e.Seq}
+	l := Live{SaleID: e.SaleID, Status: Status(e.Status), StartsAt: e.StartsAt, AsOf: e.At.At, Seq: e.Seq}
+	if r := e.Room; r != nil {
+		l.Room = Progress{Joined: r.Joined, Called: r.Called, Drawn: r.Drawn, PerSecond: r.PerSecond, Rev: r.Rev}
+	}
 	for _, o := range e.Offers {
 		l.Offers = append(l.Offers, Count{o.VariantID, o.Remaining, o.Held, o.Sold})
 	}
-	fs.feed.Tell(l)
+	fs.feed.Tell(fs.newest.with(l))
 }
 
 // Watched tells whether anybody watches anything.

@@ -47,6 +47,10 @@ var kinds = map[string]string{"CARD": "Card", "UPI": "UPI account", "WALLET": "W
 
 // Describe names a token for people.
 func (*Provider) Describe(_ context.Context, kind, token string) (string, error) {
+	return describe(kind, token)
+}
+
+func describe(kind, token string) (string, error) {
 	if !tokens.MatchString(token) || kinds[kind] == "" {
 		return "", psp.ErrToken
 	}

@@ -70,6 +70,11 @@ type move struct {
 
 // New opens the provider's books.
 func New(cfg Config) (*Provider, error) {
+	p := &Provider{cfg: cfg.withDefaults(), payments: map[string]*payment{}, bell: make(chan struct{}, 1)}
+	return p, p.open()
+}
+
+func (cfg Config) withDefaults() Config {
 	cfg.Slow = cmp.Or(cfg.Slow, 3*time.Second)
 	if cfg.Wait == nil {
 		cfg.Wait = wait
@@ -83,8 +88,7 @@ func New(cfg Config) (*Provider, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Provider{cfg: cfg, payments: map[string]*payment{}, bell: make(chan struct{}, 1)}
-	return p, p.open()
+	return cfg
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -244,3 +244,43 @@ func TestBooksInAFile(t *testing.T) {
 		t.Errorf("%+v, %v, %v", a, err, p.Kept())
 	}
 }
+
+// A shop in another process sees the same provider, and nobody without the secret does.
+func TestTheDesk(t *testing.T) {
+	ctx := t.Context()
+	p := open(t, fake.Config{})
+	server := httptest.NewServer(p.Desk())
+	defer server.Close()
+	remote := fake.Dial(server.URL, fake.Config{Secret: []byte("secret")})
+	a, err := remote.Authorize(ctx, psp.Authorization{Key: "pay_1", Token: fake.Succeeds, Amount: price})
+	if err != nil || a.Outcome != psp.Approved {
+		t.Fatalf("%+v %v", a, err)
+	}
+	if _, err := remote.Authorize(ctx, psp.Authorization{Key: "pay_1", Token: fake.IsDeclined, Amount: price}); !errors.Is(err, fake.ErrKey) {
+		t.Errorf("another payment under the same key: %v", err)
+	}
+	if a, err := remote.Capture(ctx, psp.Move{Key: "txn_1", Payment: "pay_1", Amount: price}); err != nil || a.Outcome != psp.Approved {
+		t.Errorf("%+v %v", a, err)
+	}
+	if a, err := remote.Void(ctx, psp.Move{Key: "txn_2", Payment: "pay_1", Amount: price}); err != nil || a.Code != "already_captured" {
+		t.Errorf("%+v %v", a, err)
+	}
+	if a, err := remote.Refund(ctx, psp.Move{Key: "txn_3", Payment: "pay_1", Amount: money.Money{Amount: 90, Currency: "USD"}}); err != nil || a.Outcome != psp.Approved {
+		t.Errorf("%+v %v", a, err)
+	}
+	if r, err := remote.Lookup(ctx, "pay_1"); err != nil || r.Kept() != 1900 || len(r.Refunds) != 1 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if _, err := remote.Lookup(ctx, "pay_2"); !errors.Is(err, psp.ErrNoPayment) {
+		t.Errorf("%v", err)
+	}
+	stranger := fake.Dial(server.URL, fake.Config{Secret: []byte("guessed")})
+	if r, err := stranger.Lookup(ctx, "pay_1"); err == nil {
+		t.Errorf("a stranger reads %+v", r)
+	}
+	waiting, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	if _, err := remote.Authorize(waiting, psp.Authorization{Key: "pay_3", Token: fake.IsSilent, Amount: price}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a card that does not answer: %v", err)
+	}
+}

@@ -55,7 +55,11 @@ func (p *Provider) tell(pay *payment, kind psp.Kind, move string, amount int64, 
 
 // Event reads a webhook.
 func (p *Provider) Event(header func(string) string, body []byte, now time.Time) (psp.Event, error) {
-	if err := psp.Verify(p.cfg.Secret, header(SignatureHeader), body, now); err != nil {
+	return event(p.cfg.Secret, header, body, now)
+}
+
+func event(secret []byte, header func(string) string, body []byte, now time.Time) (psp.Event, error) {
+	if err := psp.Verify(secret, header(SignatureHeader), body, now); err != nil {
 		return psp.Event{}, err
 	}
 	var w webhook
@@ -65,6 +69,13 @@ func (p *Provider) Event(header func(string) string, body []byte, now time.Time)
 	return psp.Event{
 		ID: w.ID, Kind: w.Kind, Success: w.Success, Payment: w.Payment, Reference: w.Reference, Move: w.Move, Code: w.Code, Amount: w.Amount,
 	}, nil
+}
+
+// Untold returns how many webhooks wait to be taken.
+func (p *Provider) Untold() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.outgoing)
 }
 
 // Deliver sends the webhooks that wait. What the shop does not take with a 2xx goes on waiting.

@@ -5,6 +5,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +25,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const port = "5432" // names the socket's file; nothing listens on the network
+const usualPort = 5432
 
 // Config says where the server keeps its data and what it may forget.
 type Config struct {
@@ -31,11 +33,13 @@ type Config struct {
 	Search    []string // folders to look for the binaries in, before PATH
 	Databases []string // made when absent
 	Volatile  bool     // trade durability for speed: for tests alone
+	Port      int      // listen on 127.0.0.1 too, to whoever is on this machine; 0 for the socket alone
 }
 
 // A Server is a running PostgreSQL.
 type Server struct {
 	socket  string // directory of the socket
+	port    string // names the socket's file, also when nothing listens on the network
 	ownSock bool   // the directory is ours to remove
 	cmd     *exec.Cmd
 	lock    *os.File
@@ -61,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, done: make(chan struct{})}
+	s := &Server{lock: lock, done: make(chan struct{}), port: strconv.Itoa(cmp.Or(cfg.Port, usualPort))}
 	if err := s.start(ctx, bin, dir, cfg); err != nil {
 		s.release()
 		return nil, err
@@ -96,7 +100,7 @@ func (s *Server) start(ctx context.Context, bin, dir string, cfg Config) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(bin, "postgres"), arguments(cluster, s.socket, cfg.Volatile)...)
+	cmd := exec.Command(filepath.Join(bin, "postgres"), s.arguments(cluster, cfg)...)
 	cmd.SysProcAttr = who.attributes()
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
@@ -121,13 +125,16 @@ func (s *Server) start(ctx context.Context, bin, dir string, cfg Config) error {
 	return nil
 }
 
-func arguments(cluster, socket string, volatile bool) []string {
+func (s *Server) arguments(cluster string, cfg Config) []string {
 	args := []string{"-D", cluster}
 	set := func(name, value string) { args = append(args, "-c", name+"="+value) }
-	set("unix_socket_directories", socket)
+	set("unix_socket_directories", s.socket)
 	set("unix_socket_permissions", "0700")
 	set("listen_addresses", "")
-	set("port", port)
+	if cfg.Port != 0 {
+		set("listen_addresses", "127.0.0.1")
+	}
+	set("port", s.port)
 	set("max_connections", "200")
 	set("shared_buffers", "64MB")
 	set("max_wal_size", "256MB")
@@ -136,7 +143,7 @@ func arguments(cluster, socket string, volatile bool) []string {
 	set("log_checkpoints", "off")
 	set("log_timezone", "UTC")
 	set("timezone", "UTC")
-	if volatile {
+	if cfg.Volatile {
 		set("fsync", "off")
 		set("synchronous_commit", "off")
 		set("full_page_writes", "off")
@@ -180,8 +187,21 @@ func create(ctx context.Context, conn *pgx.Conn, databases []string) error {
 // URL returns the address of a database, in the form that names a production server too.
 func (s *Server) URL(db string) string {
 	at := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + db}
-	at.RawQuery = url.Values{"host": {s.socket}, "port": {port}, "sslmode": {"disable"}}.Encode()
+	at.RawQuery = url.Values{"host": {s.socket}, "port": {s.port}, "sslmode": {"disable"}}.Encode()
 	return at.String()
+}
+
+// Pid is the process that started all others of the server.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// Kill ends the server without telling it: nothing is flushed, nobody is waited for. What it acknowledged is there at the next start.
+func (s *Server) Kill() {
+	s.stop.Do(func() {
+		s.cmd.Process.Kill()
+		<-s.done
+		s.release()
+	})
+	<-s.done
 }
 
 // Done is closed when the server has gone, asked or not.
@@ -224,7 +244,7 @@ func (s *Server) release() {
 // placeSocket finds a folder whose path fits in a socket's address, 107 bytes at most.
 func (s *Server) placeSocket(dir string, who account) error {
 	s.socket = filepath.Join(dir, "socket")
-	if len(s.socket)+len("/.s.PGSQL."+port+".lock") <= 107 {
+	if len(s.socket)+len("/.s.PGSQL."+s.port+".lock") <= 107 {
 		// Nothing but a dead server's leftovers can be in there, and PostgreSQL would ask whose pid they name.
 		if err := os.RemoveAll(s.socket); err != nil {
 			return err

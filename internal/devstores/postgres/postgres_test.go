@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +117,39 @@ func TestDataIsThereNextTime(t *testing.T) {
 	}
 	if on := query[string](t, s, "souk", `SHOW fsync`); on != "on" {
 		t.Fatalf("fsync is %s", on)
+	}
+}
+
+// What was acknowledged is there after a kill, and whoever knew the server's port finds it again.
+func TestAKilledServerComesBack(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := postgres.Config{Dir: shared(t), Databases: []string{"souk"}, Port: l.Addr().(*net.TCPAddr).Port}
+	l.Close()
+	s := start(t, cfg)
+	at := fmt.Sprintf("postgres://postgres@%s/souk?sslmode=disable", l.Addr())
+	conn, err := pgx.Connect(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `CREATE TABLE kept AS SELECT 42 AS n`); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	if _, err := conn.Exec(t.Context(), `SELECT 1`); err == nil {
+		t.Error("a killed server answers")
+	}
+	start(t, cfg)
+	if conn, err = pgx.Connect(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var n int
+	if err := conn.QueryRow(t.Context(), `SELECT n FROM kept`).Scan(&n); err != nil || n != 42 {
+		t.Errorf("kept %d, want 42: %v", n, err)
 	}
 }
 

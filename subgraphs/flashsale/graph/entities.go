@@ -22,6 +22,12 @@ func (r *entity) FindManyFlashSaleBookingByIDs(ctx context.Context, keys []*gen.
 	return dataloaders.InOrder(ids, found, func(b flashsale.Booking) string { return b.ID }), err
 }
 
+func (r *entity) FindManyFlashSaleTicketByIDs(ctx context.Context, keys []*gen.FlashSaleTicketByIDsInput) ([]*flashsale.Turn, error) {
+	ids := dataloaders.Keys(keys, func(k *gen.FlashSaleTicketByIDsInput) string { return k.ID })
+	found, err := r.sales.Turns(ctx, viewer.From(ctx), ids)
+	return dataloaders.InOrder(ids, found, func(is flashsale.Turn) string { return is.ID }), err
+}
+
 // Variants live elsewhere: whoever asks knows that they exist.
 func (r *entity) FindManyProductVariantByIDs(_ context.Context, keys []*gen.ProductVariantByIDsInput) ([]*gen.ProductVariant, error) {
 	return dataloaders.Keys(keys, func(k *gen.ProductVariantByIDsInput) *gen.ProductVariant {

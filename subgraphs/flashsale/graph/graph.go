@@ -27,6 +27,7 @@ type loaders struct {
 	Sale       *dataloaders.One[string, flashsale.Sale]
 	Offering   *dataloaders.One[string, flashsale.Offering] // by variant
 	MyBookings *dataloaders.Many[string, flashsale.Booking] // by sale
+	MyTicket   *dataloaders.One[string, flashsale.Turn]     // by sale
 }
 
 func fresh(fs *flashsale.FlashSales) loaders {
@@ -36,6 +37,9 @@ func fresh(fs *flashsale.FlashSales) loaders {
 		MyBookings: dataloaders.Listing(func(ctx context.Context, saleIDs []string) (map[string][]flashsale.Booking, error) {
 			return fs.BookingsOf(ctx, viewer.From(ctx).AccountID, saleIDs)
 		}),
+		MyTicket: dataloaders.ByKey(func(ctx context.Context, saleIDs []string) ([]flashsale.Turn, error) {
+			return fs.MyTurns(ctx, viewer.From(ctx), saleIDs)
+		}, func(is flashsale.Turn) string { return is.SaleID }),
 	}
 }
 
@@ -51,6 +55,7 @@ type (
 	sale         struct{ *resolver }
 	offer        struct{ *resolver }
 	booking      struct{ *resolver }
+	ticket       struct{ *resolver }
 	variant      struct{ *resolver }
 )
 
@@ -61,6 +66,7 @@ func (r *resolver) Entity() gen.EntityResolver                     { return &ent
 func (r *resolver) FlashSale() gen.FlashSaleResolver               { return &sale{r} }
 func (r *resolver) FlashSaleOffer() gen.FlashSaleOfferResolver     { return &offer{r} }
 func (r *resolver) FlashSaleBooking() gen.FlashSaleBookingResolver { return &booking{r} }
+func (r *resolver) FlashSaleTicket() gen.FlashSaleTicketResolver   { return &ticket{r} }
 func (r *resolver) ProductVariant() gen.ProductVariantResolver     { return &variant{r} }
 
 func userErrors(err error) ([]gen.FlashSaleUserError, error) {

@@ -17,9 +17,12 @@ import (
 	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/once"
 	"github.com/souk-shop/souk/internal/pgtest"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
+	"github.com/souk-shop/souk/subgraphs/flashsale/admission"
+	"github.com/souk-shop/souk/subgraphs/flashsale/altcha"
 	"github.com/souk-shop/souk/subgraphs/flashsale/flashsaletest"
 	"github.com/souk-shop/souk/subgraphs/flashsale/graph"
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres"
@@ -62,6 +65,11 @@ func (c *counting) BookingsOf(ctx context.Context, account string, ids []string)
 	return c.Store.BookingsOf(ctx, account, ids)
 }
 
+func (c *counting) TicketsByID(ctx context.Context, ids []string) ([]flashsale.Ticket, error) {
+	c.count("TicketsByID")
+	return c.Store.TicketsByID(ctx, ids)
+}
+
 type shop struct {
 	t       *testing.T
 	pool    *pgxpool.Pool
@@ -71,7 +79,12 @@ type shop struct {
 	goods   *flashsaletest.Shop
 	clock   *clock.Held
 	handler http.Handler
+
+	challenges *altcha.Challenger
+	tokens     *admission.Tokens
 }
+
+var secret = []byte("a secret of thirty-two characters")
 
 func setup(t *testing.T, options ...pgtest.Option) *shop {
 	t.Parallel()
@@ -79,7 +92,8 @@ func setup(t *testing.T, options ...pgtest.Option) *shop {
 	s.pg = postgres.NewStore(s.pool)
 	s.store = &counting{Store: s.pg, asked: map[string]int{}}
 	desk := rush.New(s.store, s.clock, batch.Config{})
-	s.sales = flashsale.New(s.store, desk, s.goods, s.clock)
+	s.challenges, s.tokens = altcha.New(once.NewMemory(s.clock), secret), admission.New(secret)
+	s.sales = flashsale.New(s.store, desk, s.goods, s.clock).Guarded(s.challenges, s.tokens)
 	s.handler = graph.Handler(s.sales, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	t.Cleanup(func() {
 		if err := desk.Close(context.Background()); err != nil {
@@ -95,17 +109,23 @@ func setup(t *testing.T, options ...pgtest.Option) *shop {
 // ask sends an operation and returns what "data" and "errors" hold.
 func (s *shop) ask(who viewer.Viewer, query string, vars map[string]any) map[string]any {
 	s.t.Helper()
+	return s.askIn(viewer.With(s.t.Context(), who), query, vars)
+}
+
+// askIn sends an operation as the viewer of a context, which may end before the answer.
+func (s *shop) askIn(ctx context.Context, query string, vars map[string]any) map[string]any {
+	s.t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": vars})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req := httptest.NewRequestWithContext(viewer.With(s.t.Context(), who), "POST", "/graphql", strings.NewReader(string(body)))
+	req := httptest.NewRequestWithContext(ctx, "POST", "/graphql", strings.NewReader(string(body)))
 	req.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
 	var answer map[string]any
-	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
-		s.t.Errorf("%v: %s", err, rec.Body)
+	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil || rec.Code >= 500 {
+		s.t.Errorf("%v: %d %s", err, rec.Code, rec.Body)
 	}
 	return answer
 }
@@ -146,7 +166,7 @@ func plan(units int, variants ...string) map[string]any {
 	for _, v := range variants {
 		offers = append(offers, map[string]any{"variantId": v, "price": map[string]any{"amount": "9.90", "currencyCode": "USD"}, "quantity": units})
 	}
-	return map[string]any{"title": "Black Friday", "offers": offers, "startsAt": ten, "endsAt": ten.Add(time.Hour), "idempotencyKey": id.New(id.Event)}
+	return map[string]any{"title": "Black Friday", "admission": "OPEN_DOOR", "offers": offers, "startsAt": ten, "endsAt": ten.Add(time.Hour), "idempotencyKey": id.New(id.Event)}
 }
 
 const save = `mutation ($i: FlashSaleSaveInput!) { flashSaleSave(input: $i) {

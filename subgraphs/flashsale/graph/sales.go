@@ -54,6 +54,13 @@ func plan(in gen.FlashSaleSaveInput) (flashsale.Plan, error) {
 	p := flashsale.Plan{
 		SaleID: optional.Text(in.ID), Title: in.Title, LimitPerAccount: in.LimitPerAccount, HoldTime: time.Duration(in.HoldSeconds) * time.Second,
 		StartsAt: in.StartsAt, EndsAt: in.EndsAt,
+		Entry: flashsale.Entry{
+			Admission: in.Admission, Difficulty: in.ChallengeDifficulty, AdmitPerSecond: in.AdmitPerSecond,
+			AdmissionTime: time.Duration(in.AdmissionSeconds) * time.Second,
+		},
+	}
+	if in.RoomOpensAt != nil {
+		p.RoomOpensAt = *in.RoomOpensAt
 	}
 	for i, o := range in.Offers {
 		price, err := o.Price.Money("input", "offers", strconv.Itoa(i), "price")

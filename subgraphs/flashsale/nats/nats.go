@@ -51,6 +51,13 @@ func Sweep(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) err
 	}
 }
 
+// Admit makes draws and lets people in from waiting rooms, until the context ends.
+func Admit(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return fs.Admit(ctx, func(err error) { log.Error("flashsale: people cannot be let in", "error", err) })
+	}
+}
+
 // Settle brings to its end what moves between sales and stock, until the context ends.
 func Settle(fs *flashsale.FlashSales, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {

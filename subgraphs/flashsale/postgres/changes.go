@@ -53,7 +53,7 @@ func (s *Store) Finish(ctx context.Context, c flashsale.Change, why *fault.Error
 			}
 			return json.Unmarshal(refusal, &is.Refusal)
 		})
-		stand, err := open(ctx, p, c.SaleID, flashsale.Wanted{}, at)
+		stand, err := open(ctx, p, lockSale, c.SaleID, flashsale.Wanted{}, at)
 		if err != nil || is.Decision != flashsale.Pending {
 			return err
 		}
@@ -111,7 +111,9 @@ func add(ctx context.Context, q *db.Queries, s *flashsale.Sale) error {
 	return errors.Join(q.AddSale(ctx, db.AddSaleParams{
 		ID: s.ID, SellerID: s.SellerID, Title: s.Title, StartsAt: s.StartsAt, EndsAt: s.EndsAt, LimitPerAccount: int32(s.LimitPerAccount),
 		HoldSeconds: int32(s.HoldTime / time.Second), Told: string(s.Told),
-	}), q.AddPools(ctx, pools))
+		Admission: string(s.Admission), RoomOpensAt: s.RoomOpensAt, Difficulty: int32(s.Difficulty), AdmitPerSecond: int32(s.AdmitPerSecond),
+		AdmissionSeconds: int32(s.AdmissionTime / time.Second), Seed: s.Seed,
+	}), q.AddPools(ctx, pools), q.AddRoom(ctx, s.ID))
 }
 
 // PendingChanges lists changes that were begun before a time.

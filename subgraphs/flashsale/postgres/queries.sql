@@ -1,5 +1,5 @@
 -- name: SalesByID :many
-SELECT sqlc.embed(s), sqlc.embed(p) FROM sales s JOIN pools p ON p.sale_id = s.id
+SELECT sqlc.embed(s), sqlc.embed(p), sqlc.embed(r) FROM sales s JOIN pools p ON p.sale_id = s.id JOIN rooms r ON r.sale_id = s.id
 WHERE s.id = ANY (@ids::text[])
 ORDER BY s.id, p.position;
 
@@ -8,7 +8,7 @@ ORDER BY s.id, p.position;
 WITH found AS (
     SELECT s.id, CASE WHEN s.cancelled_at IS NOT NULL THEN 'CANCELLED'
                       WHEN s.ends_at <= @at THEN 'ENDED'
-                      WHEN s.starts_at > @at THEN 'SCHEDULED'
+                      WHEN s.starts_at > @at THEN CASE WHEN s.admission <> 'OPEN_DOOR' AND s.room_opens_at <= @at THEN 'WAITING_ROOM' ELSE 'SCHEDULED' END
                       WHEN (SELECT sum(p.remaining) FROM pools p WHERE p.sale_id = s.id) = 0 THEN 'SOLD_OUT'
                       ELSE 'OPEN' END AS status, s.starts_at
     FROM sales s
@@ -35,11 +35,19 @@ ORDER BY sale_id, created_at, id;
 SELECT * FROM bookings WHERE status = 'HELD' AND expires_at <= @at ORDER BY expires_at LIMIT @most;
 
 -- name: DueSales :many
-SELECT id FROM sales WHERE told = 'SCHEDULED' AND starts_at <= @at OR told IN ('SCHEDULED', 'OPEN') AND ends_at <= @at LIMIT @most;
+SELECT id FROM sales
+WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' AND room_opens_at <= @at OR told IN ('SCHEDULED', 'WAITING_ROOM') AND starts_at <= @at
+   OR told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND ends_at <= @at
+LIMIT @most;
 
 -- name: AddSale :exec
-INSERT INTO sales (id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, told, seq)
-VALUES (@id, @seller_id, @title, @starts_at, @ends_at, @limit_per_account, @hold_seconds, @told, @seq);
+INSERT INTO sales (id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, told, seq,
+    admission, room_opens_at, difficulty, admit_per_second, admission_seconds, seed)
+VALUES (@id, @seller_id, @title, @starts_at, @ends_at, @limit_per_account, @hold_seconds, @told, @seq,
+    @admission, @room_opens_at, @difficulty, @admit_per_second, @admission_seconds, @seed);
+
+-- name: AddRoom :exec
+INSERT INTO rooms (sale_id) VALUES (@sale_id);
 
 -- name: AddPools :exec
 INSERT INTO pools (sale_id, variant_id, position, amount, currency, limit_per_account)
@@ -47,7 +55,9 @@ SELECT @sale_id, unnest(@variant_ids::text[]), unnest(@positions::int[]), unnest
 
 -- name: EditSale :exec
 UPDATE sales SET title = @title, starts_at = @starts_at, ends_at = @ends_at, limit_per_account = @limit_per_account, hold_seconds = @hold_seconds,
-    cancelled_at = @cancelled_at, told = @told WHERE id = @id;
+    cancelled_at = @cancelled_at, told = @told, admission = @admission, room_opens_at = @room_opens_at, difficulty = @difficulty,
+    admit_per_second = @admit_per_second, admission_seconds = @admission_seconds
+WHERE id = @id;
 
 -- name: EditPools :exec
 UPDATE pools p SET amount = d.amount, currency = d.currency, limit_per_account = d.limit_per_account
@@ -100,6 +110,42 @@ SELECT * FROM transfers WHERE done_at IS NULL AND (@sale_id::text = '' OR sale_i
 
 -- name: TransferDone :exec
 UPDATE transfers SET done_at = @at::timestamptz WHERE id = @id AND done_at IS NULL;
+
+-- name: RoomsToServe :many
+-- RoomsToServe lists open sales whose lots are to be drawn, or where people wait, or may let their turn go by.
+SELECT s.id FROM sales s JOIN rooms r ON r.sale_id = s.id
+WHERE s.told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND s.admission <> 'OPEN_DOOR' AND s.cancelled_at IS NULL AND s.starts_at <= @at AND s.ends_at > @at
+  AND (r.called < r.joined OR s.admission = 'LOTTERY' AND r.drawn_at IS NULL OR EXISTS (
+      SELECT FROM tickets t WHERE t.sale_id = s.id AND t.status = 'ADMITTED' AND t.admitted_until <= @at))
+LIMIT @most;
+
+-- name: Waiting :many
+SELECT r.sale_id, (r.joined - r.called)::bigint AS waiting FROM sales s JOIN rooms r ON r.sale_id = s.id
+WHERE s.told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND s.admission <> 'OPEN_DOOR' AND s.cancelled_at IS NULL;
+
+-- name: NewestTickets :many
+SELECT DISTINCT ON (sale_id) * FROM tickets WHERE account_id = @account_id AND sale_id = ANY (@sale_ids::text[]) ORDER BY sale_id, number DESC;
+
+-- name: AddTickets :exec
+INSERT INTO tickets (id, sale_id, account_id, number, lot, status, joined_at)
+SELECT unnest(@ids::text[]), @sale_id, unnest(@account_ids::text[]), unnest(@numbers::bigint[]), nullif(unnest(@lots::bigint[]), -1), 'WAITING', @at;
+
+-- name: SaveRoom :exec
+UPDATE rooms SET joined = @joined, entrants = @entrants, called = @called, closed_at = @closed_at, drawn_at = @drawn_at, metered_at = @metered_at, pace = @pace, paced_at = @paced_at, rev = @rev
+WHERE sale_id = @sale_id;
+
+-- name: BookedAfter :many
+SELECT * FROM bookings WHERE status = 'BOOKED' AND id > @after ORDER BY id LIMIT @most;
+
+-- name: Units :many
+-- Units lists where the units of every sale came from, are, and went.
+SELECT sale_id, variant_id, 'IN_SALE'::text AS stage, ''::text AS key, quantity FROM pools
+UNION ALL
+SELECT c.sale_id, n."variantId", c.decision, c.id, n.quantity FROM changes c, jsonb_to_recordset(c.needs) AS n ("variantId" text, quantity integer)
+UNION ALL
+SELECT t.sale_id, n."variantId", CASE WHEN t.done_at IS NULL THEN 'LEAVING' ELSE 'LEFT' END, t.id, n.quantity
+FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
+ORDER BY 1, 2, 3, 4;
 
 -- name: Audit :many
 -- Audit says what of the pools, bookings and transfers the log does not bear out.
@@ -165,4 +211,37 @@ SELECT format('%s of %s left %s by transfer %s, which does not say so', l.quanti
 FROM log l WHERE l.kind = 'RETURN' AND NOT EXISTS (
     SELECT FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
     WHERE t.id = l.change_id AND t.sale_id = l.sale_id AND n."variantId" = l.variant_id AND n.quantity = l.quantity)
+ORDER BY 1;
+
+-- name: AuditRooms :many
+-- AuditRooms says where tickets, the numbers of their rooms, the draws and the bookings disagree.
+WITH drawn AS (
+    SELECT id, sale_id, status, lot, row_number() OVER (PARTITION BY sale_id ORDER BY lot, id) AS place FROM tickets WHERE lot IS NOT NULL
+), counts AS (
+    SELECT sale_id, count(*) AS joined, count(lot) AS entrants, count(*) FILTER (WHERE status <> 'WAITING') AS called, max(number) AS newest,
+           coalesce(max(number) FILTER (WHERE lot IS NOT NULL), 0) AS newest_entrant
+    FROM tickets GROUP BY sale_id
+)
+SELECT format('room of %s: %s joined, %s of them in the draw, and %s were called, but there are tickets of %s, %s and %s', r.sale_id, r.joined, r.entrants,
+              r.called, coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))::text AS damage
+FROM rooms r LEFT JOIN counts c ON c.sale_id = r.sale_id
+WHERE (r.joined, r.entrants, r.called) <> (coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))
+UNION ALL
+SELECT format('room of %s: tickets are numbered up to %s, and those of the draw up to %s, but there are %s and %s', sale_id, newest, newest_entrant, joined, entrants)
+FROM counts WHERE newest <> joined OR newest_entrant <> entrants
+UNION ALL
+SELECT format('ticket %s of %s is %s at place %s, when %s were called', t.id, t.sale_id, t.status, t.place, r.called)
+FROM (SELECT id, sale_id, status, place FROM drawn UNION ALL SELECT id, sale_id, status, number FROM tickets WHERE lot IS NULL) AS t
+JOIN rooms r ON r.sale_id = t.sale_id WHERE (t.status <> 'WAITING') <> (t.place <= r.called)
+UNION ALL
+SELECT format('milestone %s of %s is %s, who has another place', m.place, m.sale_id, m.ticket_id)
+FROM milestones m LEFT JOIN drawn d ON d.id = m.ticket_id AND d.sale_id = m.sale_id AND d.lot = m.lot WHERE d.place IS DISTINCT FROM m.place
+UNION ALL
+SELECT format('ticket %s is USED for booking %s, which is not of its account and sale', t.id, t.booking_id)
+FROM tickets t LEFT JOIN bookings b ON b.id = t.booking_id AND b.sale_id = t.sale_id AND b.account_id = t.account_id
+WHERE t.status = 'USED' AND b.id IS NULL
+UNION ALL
+SELECT format('booking %s was made with %s tickets', b.id, count(t.id))
+FROM bookings b JOIN sales s ON s.id = b.sale_id AND s.admission <> 'OPEN_DOOR' LEFT JOIN tickets t ON t.booking_id = b.id AND t.status = 'USED'
+GROUP BY b.id HAVING count(t.id) <> 1
 ORDER BY 1;

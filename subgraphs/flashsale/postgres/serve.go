@@ -17,113 +17,232 @@ import (
 	"github.com/souk-shop/souk/subgraphs/flashsale/postgres/internal/db"
 )
 
-// What a stand is read with, in one trip. The sale is locked before anything else is looked at, so that what is read after it is
-// what the lock's last owner left.
+// What a stand is read with, in one trip.
 const (
-	lockSale = `
-		SELECT id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, cancelled_at, told, seq
-		FROM sales WHERE id = $1 FOR NO KEY UPDATE`
+	saleColumns = `id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, cancelled_at, told, seq,
+		admission, room_opens_at, difficulty, admit_per_second, admission_seconds, seed`
+	lookAtSale = `SELECT ` + saleColumns + ` FROM sales WHERE id = $1`
+	lockSale   = lookAtSale + ` FOR NO KEY UPDATE`
+	roomOf     = `SELECT ` + roomColumns + ` FROM rooms WHERE sale_id = $1`
+	// With the pools comes when the next booking of each ends by itself.
 	poolsOf = `
-		SELECT sale_id, variant_id, amount, currency, limit_per_account, quantity, remaining, held, sold
-		FROM pools WHERE sale_id = $1 ORDER BY position`
-	nextToEnd = `
-		SELECT p.variant_id, b.expires_at FROM pools p CROSS JOIN LATERAL (
-		    SELECT expires_at FROM bookings WHERE sale_id = p.sale_id AND variant_id = p.variant_id AND status = 'HELD' ORDER BY expires_at LIMIT 1) AS b
-		WHERE p.sale_id = $1`
+		SELECT sale_id, variant_id, amount, currency, limit_per_account, quantity, remaining, held, sold,
+		    CASE WHEN held > 0 THEN (SELECT expires_at FROM bookings WHERE sale_id = p.sale_id AND variant_id = p.variant_id AND status = 'HELD' ORDER BY expires_at LIMIT 1) END
+		FROM pools p WHERE sale_id = $1 ORDER BY position`
 	columns = `id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot`
-	wanted  = `
-		SELECT ` + columns + ` FROM bookings WHERE id = ANY ($2)
-		UNION SELECT ` + columns + ` FROM bookings WHERE (account_id, key) IN (SELECT unnest($3::text[]), unnest($4::text[]))
-		UNION SELECT ` + columns + ` FROM bookings WHERE sale_id = $1 AND account_id = ANY ($3) AND status IN ('HELD', 'BOOKED')`
+	byID    = `SELECT ` + columns + ` FROM bookings WHERE id = ANY ($1)`
+	// For each request one probe finds what its account booked under this key, and one what it has in the sale; a booking may come
+	// more than once. OFFSET 0 keeps them apart: with the statistics of a table that was empty a minute ago, the planner would
+	// rather read all of the table, or look every key up for every account.
+	ofRequests = `
+		SELECT b.* FROM unnest($2::text[], $3::text[]) AS r (account, key) CROSS JOIN LATERAL (
+		    SELECT ` + columns + ` FROM bookings WHERE account_id = r.account AND key = r.key
+		    UNION ALL
+		    SELECT ` + columns + ` FROM bookings WHERE sale_id = $1 AND account_id = r.account AND status IN ('HELD', 'BOOKED') OFFSET 0) AS b`
 )
 
 // Serve locks a sale, runs the rule, and saves what it moved.
 func (s *Store) Serve(ctx context.Context, saleID string, w flashsale.Wanted, at time.Time, rule func(*flashsale.Stand) error) error {
-	return s.again(ctx, func(p *pipeline.Pipeline) error {
-		stand, err := open(ctx, p, saleID, w, at)
-		if err != nil {
-			return err
-		}
-		if stand == nil {
-			return flashsale.ErrNoSale
-		}
-		if err := rule(stand); err != nil {
-			return err
-		}
-		return save(ctx, p, stand)
-	})
+	return s.again(ctx, func(p *pipeline.Pipeline) error { return serve(ctx, p, lockSale, saleID, w, at, rule) })
 }
 
-// Book tries every request, each for itself, in one transaction of two trips.
+// Book tries every request, each for itself. Most of those who come to a sale come when there is nothing left: they are answered
+// by one look at one moment, and no lock is taken. While there are units, what was seen is written down unless somebody else has
+// changed the sale since; only then is the sale locked first.
 func (s *Store) Book(ctx context.Context, saleID string, requests []flashsale.BookRequest, at time.Time) (results []flashsale.BookResult, err error) {
+	w := wants(requests)
+	moved := false
+	tryAll := func(stand *flashsale.Stand) error {
+		results = bookAll(stand, requests)
+		moved = len(stand.Moved()) > 0
+		return nil
+	}
+	if s.nothingLeft(saleID) {
+		stand, err := s.look(ctx, saleID, w, at)
+		if err != nil {
+			return nil, err
+		}
+		if results = bookAll(stand, requests); len(stand.Moved()) == 0 {
+			return results, nil
+		}
+	}
+	err = pipeline.Optimistic(ctx, s.pool, func(p *pipeline.Pipeline) error { return serve(ctx, p, lookAtSale, saleID, w, at, tryAll) })
+	switch {
+	case pipeline.Overtaken(err), violates(err, "bookings_of_key"), violates(err, "turn_comes_once"):
+		err = s.Serve(ctx, saleID, w, at, tryAll)
+	case err == nil && moved:
+		outbox.Wake(s.pool)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.note(saleID, results[0].Sale.Status(at) != flashsale.Open)
+	return results, nil
+}
+
+func wants(requests []flashsale.BookRequest) flashsale.Wanted {
 	w := flashsale.Wanted{Accounts: make([]string, len(requests)), Keys: make([]string, len(requests))}
 	for i, r := range requests {
 		w.Accounts[i], w.Keys[i] = r.AccountID, r.Key
+		if r.TicketID != "" {
+			w.Tickets = append(w.Tickets, r.TicketID)
+		}
 	}
-	err = s.Serve(ctx, saleID, w, at, func(stand *flashsale.Stand) error {
-		results = make([]flashsale.BookResult, len(requests))
-		for i, r := range requests {
-			results[i] = stand.Book(r)
-		}
-		for i := range results {
-			results[i].Sale = *stand.Sale
-		}
-		return nil
-	})
-	return results, err
+	return w
 }
 
-// open locks a sale and returns all there is of it and what is wanted of its bookings; nil when there is no such sale. It sends
-// the pipeline.
-func open(ctx context.Context, p *pipeline.Pipeline, saleID string, w flashsale.Wanted, at time.Time) (*flashsale.Stand, error) {
-	var found *flashsale.Sale
-	var offers []flashsale.Offer
-	var bookings []flashsale.Booking
-	next := map[string]time.Time{}
-	p.Collect(lockSale, saleID)(func(row pgx.Rows) error {
-		var r db.Sale
-		err := row.Scan(&r.ID, &r.SellerID, &r.Title, &r.StartsAt, &r.EndsAt, &r.LimitPerAccount, &r.HoldSeconds, &r.CancelledAt, &r.Told, &r.Seq)
-		is := sale(r)
-		found = &is
+func bookAll(stand *flashsale.Stand, requests []flashsale.BookRequest) []flashsale.BookResult {
+	results := make([]flashsale.BookResult, len(requests))
+	for i, r := range requests {
+		results[i] = stand.Book(r)
+	}
+	for i := range results {
+		results[i].Sale = *stand.Sale
+	}
+	return results
+}
+
+// nothingLeft tells whether the sale had nothing to book when it was last looked at here. It decides nothing but how to look again.
+func (s *Store) nothingLeft(saleID string) bool {
+	_, nothing := s.empty.Get(saleID)
+	return nothing
+}
+
+func (s *Store) note(saleID string, nothingLeft bool) {
+	if nothingLeft {
+		s.empty.Add(saleID, struct{}{})
+	} else {
+		s.empty.Remove(saleID)
+	}
+}
+
+// look returns a stand on which nothing can be saved.
+func (s *Store) look(ctx context.Context, saleID string, w flashsale.Wanted, at time.Time) (*flashsale.Stand, error) {
+	var seen *sight
+	err := pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) { seen = see(p, lookAtSale, saleID, w) })
+	if err != nil {
+		return nil, err
+	}
+	if seen.sale == nil {
+		return nil, flashsale.ErrNoSale
+	}
+	return seen.stand(at), nil
+}
+
+// serve runs a rule on a sale, locked or not as it is found, and saves what the rule moved.
+func serve(ctx context.Context, p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted, at time.Time, rule func(*flashsale.Stand) error) error {
+	stand, err := open(ctx, p, find, saleID, w, at)
+	if err != nil {
+		return err
+	}
+	if stand == nil {
+		return flashsale.ErrNoSale
+	}
+	if err := rule(stand); err != nil {
+		return err
+	}
+	return save(ctx, p, stand)
+}
+
+// open returns all there is of a sale and what is wanted of its bookings; nil when there is no such sale. It sends the pipeline.
+func open(ctx context.Context, p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted, at time.Time) (*flashsale.Stand, error) {
+	seen := see(p, find, saleID, w)
+	if err := p.Send(ctx); err != nil || seen.sale == nil {
+		return nil, err
+	}
+	return seen.stand(at), nil
+}
+
+// A sight is what was read of a sale.
+type sight struct {
+	sale     *flashsale.Sale
+	room     flashsale.Room
+	offers   []flashsale.Offer
+	tickets  []flashsale.Ticket
+	bookings []flashsale.Booking
+	next     map[string]time.Time
+}
+
+func (s *sight) stand(at time.Time) *flashsale.Stand {
+	s.sale.Offers, s.sale.Room = s.offers, s.room
+	stand := flashsale.NewStand(at, *s.sale, s.bookings, s.next)
+	stand.Present(s.tickets)
+	return stand
+}
+
+// see queues the questions. The sale is first, so that with its lock what is read after it is what the lock's last owner left.
+func see(p *pipeline.Pipeline, find, saleID string, w flashsale.Wanted) *sight {
+	s := &sight{next: map[string]time.Time{}}
+	p.Collect(find, saleID)(func(row pgx.Rows) error {
+		is, err := scanSale(row)
+		s.sale = &is
+		return err
+	})
+	p.Collect(roomOf, saleID)(func(row pgx.Rows) (err error) {
+		s.room, err = scanRoom(row)
 		return err
 	})
 	p.Collect(poolsOf, saleID)(func(row pgx.Rows) error {
-		var r db.Pool
-		err := row.Scan(&r.SaleID, &r.VariantID, &r.Amount, &r.Currency, &r.LimitPerAccount, &r.Quantity, &r.Remaining, &r.Held, &r.Sold)
-		offers = append(offers, offer(r))
+		o, next, err := scanOffer(row)
+		s.offers = append(s.offers, o)
+		if next != nil {
+			s.next[o.VariantID] = next.UTC()
+		}
 		return err
 	})
-	if w.Keys != nil {
-		p.Collect(nextToEnd, saleID)(func(row pgx.Rows) error {
-			var variant string
-			var at time.Time
-			err := row.Scan(&variant, &at)
-			next[variant] = at.UTC()
+	known := map[string]bool{}
+	each := func(row pgx.Rows) error {
+		var r db.Booking
+		err := row.Scan(&r.ID, &r.SaleID, &r.VariantID, &r.AccountID, &r.Key, &r.Status, &r.Amount, &r.Currency, &r.OrderID,
+			&r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt, &r.SaleSlot, &r.VariantSlot)
+		if !known[r.ID] {
+			known[r.ID] = true
+			s.bookings = append(s.bookings, booking(r))
+		}
+		return err
+	}
+	if w.Bookings != nil {
+		p.Collect(byID, w.Bookings)(each)
+	}
+	if w.Accounts != nil {
+		p.Collect(ofRequests, saleID, w.Accounts, w.Keys)(each)
+	}
+	if w.Tickets != nil {
+		p.Collect(ticketsOfBookers, w.Tickets)(func(row pgx.Rows) error {
+			t, err := scanTicket(row)
+			s.tickets = append(s.tickets, t)
 			return err
 		})
 	}
-	if w.Bookings != nil || w.Accounts != nil {
-		p.Collect(wanted, saleID, w.Bookings, w.Accounts, w.Keys)(func(row pgx.Rows) error {
-			var r db.Booking
-			err := row.Scan(&r.ID, &r.SaleID, &r.VariantID, &r.AccountID, &r.Key, &r.Status, &r.Amount, &r.Currency, &r.OrderID,
-				&r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt, &r.SaleSlot, &r.VariantSlot)
-			bookings = append(bookings, booking(r))
-			return err
-		})
-	}
-	if err := p.Send(ctx); err != nil || found == nil {
-		return nil, err
-	}
-	found.Offers = offers
-	return flashsale.NewStand(at, *found, bookings, next), nil
+	return s
+}
+
+func scanSale(row pgx.Row) (flashsale.Sale, error) {
+	var r db.Sale
+	err := row.Scan(&r.ID, &r.SellerID, &r.Title, &r.StartsAt, &r.EndsAt, &r.LimitPerAccount, &r.HoldSeconds, &r.CancelledAt, &r.Told, &r.Seq,
+		&r.Admission, &r.RoomOpensAt, &r.Difficulty, &r.AdmitPerSecond, &r.AdmissionSeconds, &r.Seed)
+	return sale(r), err
+}
+
+// scanOffer also returns when the next booking of it ends by itself.
+func scanOffer(row pgx.Row) (o flashsale.Offer, next *time.Time, err error) {
+	var r db.Pool
+	err = row.Scan(&r.SaleID, &r.VariantID, &r.Amount, &r.Currency, &r.LimitPerAccount, &r.Quantity, &r.Remaining, &r.Held, &r.Sold, &next)
+	return offer(r), next, err
 }
 
 var errEndedMeanwhile = errors.New("a booking changed under the lock on its sale")
 
-// save queues what the rule did: how bookings stand, what moved, what goes back into stock, and the event that tells of it.
+// save queues what the rule did: how bookings stand, what moved, what goes back into stock, and the event that tells of it. The sale
+// goes first, so that who did not lock it waits there for who did, and fails there if it was changed.
 func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) error {
 	q := db.New(p)
-	s := stand.Sale
+	s, moved := stand.Sale, stand.Moved()
+	if len(moved) > 0 {
+		if err := q.MoveSeq(ctx, db.MoveSeqParams{Seq: s.Seq, ID: s.ID}); err != nil {
+			return err
+		}
+	}
 	if stand.Edited() {
 		if err := edit(ctx, q, s); err != nil {
 			return err
@@ -131,6 +250,15 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 	}
 	if made := stand.Made(); made != nil {
 		if err := q.AddBookings(ctx, added(s.ID, stand.At, made)); err != nil {
+			return err
+		}
+	}
+	if used := stand.Used(); used != nil {
+		ids, bookings := make([]string, len(used)), make([]string, len(used))
+		for i, t := range used {
+			ids[i], bookings[i] = t.ID, t.BookingID
+		}
+		if _, err := p.Exec(ctx, useTickets, ids, bookings); err != nil {
 			return err
 		}
 	}
@@ -145,12 +273,8 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 			return err
 		}
 	}
-	moved := stand.Moved()
 	if len(moved) == 0 {
 		return nil
-	}
-	if err := q.MoveSeq(ctx, db.MoveSeqParams{Seq: s.Seq, ID: s.ID}); err != nil {
-		return err
 	}
 	log, pools := logged(s.ID, stand.At, moved)
 	if err := errors.Join(q.MovePools(ctx, pools), q.AppendToLog(ctx, log)); err != nil {
@@ -168,6 +292,8 @@ func edit(ctx context.Context, q *db.Queries, s *flashsale.Sale) error {
 	return errors.Join(q.EditSale(ctx, db.EditSaleParams{
 		ID: s.ID, Title: s.Title, StartsAt: s.StartsAt, EndsAt: s.EndsAt, LimitPerAccount: int32(s.LimitPerAccount),
 		HoldSeconds: int32(s.HoldTime / time.Second), CancelledAt: s.CancelledAt, Told: string(s.Told),
+		Admission: string(s.Admission), RoomOpensAt: s.RoomOpensAt, Difficulty: int32(s.Difficulty), AdmitPerSecond: int32(s.AdmitPerSecond),
+		AdmissionSeconds: int32(s.AdmissionTime / time.Second),
 	}), q.EditPools(ctx, pools))
 }
 
@@ -211,11 +337,11 @@ func addTransfer(ctx context.Context, q *db.Queries, t flashsale.Transfer, at ti
 	return q.AddTransfer(ctx, db.AddTransferParams{ID: t.ID, SaleID: t.SaleID, Lines: lines, At: at})
 }
 
-// again runs fn in a transaction, and once more when a key was used in another sale meanwhile: then fn finds it. Committing
-// wakes the relay.
+// again runs fn in a transaction, and again when a key was used in another sale meanwhile, or the turn of a ticket went by: then fn
+// finds it so. Committing wakes the relay.
 func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) error {
 	err := pipeline.Transact(ctx, s.pool, fn)
-	if violates(err, "bookings_of_key") {
+	for tries := 1; tries < mostTries && (violates(err, "bookings_of_key") || violates(err, "turn_comes_once")); tries++ {
 		err = pipeline.Transact(ctx, s.pool, fn)
 	}
 	if err == nil {
@@ -223,6 +349,8 @@ func (s *Store) again(ctx context.Context, fn func(*pipeline.Pipeline) error) er
 	}
 	return err
 }
+
+const mostTries = 3
 
 func violates(err error, constraint string) bool {
 	var refused *pgconn.PgError

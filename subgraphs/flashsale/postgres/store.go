@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/internal/money"
@@ -21,14 +22,18 @@ var Migrations embed.FS
 
 // A Store is the flash sales' tables.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *db.Queries
+	pool  *pgxpool.Pool
+	q     *db.Queries
+	empty *lru.Cache[string, struct{}] // sales that had nothing to book when last looked at
 }
 
 var _ flashsale.Store = (*Store)(nil)
 
 // NewStore returns the store behind a pool whose schema is migrated.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+func NewStore(pool *pgxpool.Pool) *Store {
+	empty, _ := lru.New[string, struct{}](1000) // fails for a size below 1 alone
+	return &Store{pool, db.New(pool), empty}
+}
 
 // SalesByID finds sales with their offers.
 func (s *Store) SalesByID(ctx context.Context, ids []string) ([]flashsale.Sale, error) {
@@ -36,7 +41,9 @@ func (s *Store) SalesByID(ctx context.Context, ids []string) ([]flashsale.Sale, 
 	var found []flashsale.Sale
 	for _, r := range rows {
 		if n := len(found); n == 0 || found[n-1].ID != r.Sale.ID {
-			found = append(found, sale(r.Sale))
+			is := sale(r.Sale)
+			is.Room = room(r.Room)
+			found = append(found, is)
 		}
 		of := &found[len(found)-1]
 		of.Offers = append(of.Offers, offer(r.Pool))
@@ -104,21 +111,18 @@ func (s *Store) NextMoment(ctx context.Context) (at time.Time, any bool, err err
 const nextMoment = `
 	SELECT least(
 	    (SELECT expires_at FROM bookings WHERE status = 'HELD' ORDER BY expires_at LIMIT 1),
-	    (SELECT starts_at FROM sales WHERE told = 'SCHEDULED' ORDER BY starts_at LIMIT 1),
-	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'OPEN') ORDER BY ends_at LIMIT 1))`
-
-// Audit compares the log with the pools, the bookings and what moved between sales and stock, and says where they disagree:
-// nothing, as long as the constraints are in place. It reads everything, as of one moment, and locks nothing.
-func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
+	    (SELECT room_opens_at FROM sales WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' ORDER BY room_opens_at LIMIT 1),
+	    (SELECT starts_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM') ORDER BY starts_at LIMIT 1),
+	    (SELECT ends_at FROM sales WHERE told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') ORDER BY ends_at LIMIT 1))`
 
 func sale(r db.Sale) flashsale.Sale {
 	s := flashsale.Sale{
 		ID: r.ID, SellerID: r.SellerID, Title: r.Title, StartsAt: r.StartsAt.UTC(), EndsAt: r.EndsAt.UTC(), LimitPerAccount: int(r.LimitPerAccount),
-		HoldTime: time.Duration(r.HoldSeconds) * time.Second, Told: flashsale.Status(r.Told), Seq: r.Seq,
-	}
-	if r.CancelledAt != nil {
-		at := r.CancelledAt.UTC()
-		s.CancelledAt = &at
+		HoldTime: time.Duration(r.HoldSeconds) * time.Second, Told: flashsale.Status(r.Told), Seq: r.Seq, CancelledAt: inUTC(r.CancelledAt), Seed: r.Seed,
+		Entry: flashsale.Entry{
+			Admission: flashsale.Policy(r.Admission), RoomOpensAt: r.RoomOpensAt.UTC(), Difficulty: int(r.Difficulty),
+			AdmitPerSecond: int(r.AdmitPerSecond), AdmissionTime: time.Duration(r.AdmissionSeconds) * time.Second,
+		},
 	}
 	return s
 }

@@ -1,25 +1,34 @@
-// Package rush lets those who book in one sale at once share a transaction.
+// Package rush lets those who book in one sale at once share a transaction, and so those who join its waiting room.
 package rush
 
 import (
 	"context"
 	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/outage"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 )
 
 // A Desk takes requests one by one and has them booked together. It is a flashsale.Desk.
 type Desk struct {
-	group *batch.Group[string, flashsale.BookRequest, flashsale.BookResult] // by sale
+	group   *batch.Group[string, flashsale.BookRequest, flashsale.BookResult] // by sale
+	joins   *batch.Group[string, string, flashsale.JoinResult]                // of accounts, by sale
+	lookups *batch.Group[struct{}, string, flashsale.Standing]                // of tickets
 }
 
 var _ flashsale.Desk = (*Desk)(nil)
 
 // New returns a desk in front of a store, which serves as many at once as the config says.
 func New(s flashsale.Store, c clock.Clock, cfg batch.Config) *Desk {
-	return &Desk{batch.New(func(ctx context.Context, saleID string, requests []flashsale.BookRequest) ([]batch.Result[flashsale.BookResult], error) {
+	if cfg.Classify == nil {
+		cfg.Classify = verdict
+	}
+	return &Desk{joins: joins(s, c, cfg), lookups: lookups(s, c, cfg), group: batch.New(func(ctx context.Context, saleID string, requests []flashsale.BookRequest) ([]batch.Result[flashsale.BookResult], error) {
 		results, err := s.Book(ctx, saleID, requests, c.Now())
 		out := make([]batch.Result[flashsale.BookResult], len(requests))
 		for i := range out {
@@ -36,6 +45,19 @@ func New(s flashsale.Store, c clock.Clock, cfg batch.Config) *Desk {
 	}, cfg)}
 }
 
+// verdict says what the failure of a shared transaction means for those in it. While the store is away nobody is to blame, and taking
+// the lot apart would ask it hundreds of times more.
+func verdict(err error) batch.Verdict {
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused) && strings.HasPrefix(refused.Code, "40"): // serialisation, deadlock
+		return batch.Retry
+	case outage.Passing(err):
+		return batch.Fail
+	}
+	return batch.Judge(err)
+}
+
 // Book books for one account; when too many wait, it says when to come back.
 func (d *Desk) Book(ctx context.Context, saleID string, r flashsale.BookRequest) (flashsale.BookResult, error) {
 	res, err := d.group.Do(ctx, saleID, r)
@@ -46,5 +68,10 @@ func (d *Desk) Book(ctx context.Context, saleID string, r flashsale.BookRequest)
 	return res, err
 }
 
+// Waiting returns how many requests wait for their turn.
+func (d *Desk) Waiting() int { return d.group.Waiting() }
+
 // Close lets those who wait have their answers, and refuses others.
-func (d *Desk) Close(ctx context.Context) error { return d.group.Close(ctx) }
+func (d *Desk) Close(ctx context.Context) error {
+	return errors.Join(d.group.Close(ctx), d.joins.Close(ctx), d.lookups.Close(ctx))
+}

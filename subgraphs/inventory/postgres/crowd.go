@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/outage"
 	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
@@ -66,15 +68,14 @@ func (s *Store) Gather(meeting int, metrics prometheus.Registerer) *Crowd {
 	return c
 }
 
-// verdict says what the failure of a shared transaction means for those in it.
+// verdict says what the failure of a shared transaction means for those in it. While the database is away nobody is to blame, and
+// taking the lot apart would ask it hundreds of times more.
 func verdict(err error) batch.Verdict {
 	var refused *pgconn.PgError
-	var lost *pgconn.ConnectError
 	switch {
-	case errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01"): // serialisation, deadlock
+	case errors.As(err, &refused) && strings.HasPrefix(refused.Code, "40"): // serialisation, deadlock
 		return batch.Retry
-	case errors.As(err, &refused) && len(refused.Code) == 5 && (refused.Code[:2] == "08" || refused.Code[:2] == "53" || refused.Code[:2] == "57"), // connection, resources, shutdown
-		errors.As(err, &lost):
+	case outage.Passing(err):
 		return batch.Fail
 	}
 	return batch.Judge(err)

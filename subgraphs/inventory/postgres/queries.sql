@@ -138,6 +138,11 @@ DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a
 -- name: ForgetHoldAnswers :execrows
 DELETE FROM hold_answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM hold_answers a WHERE a.created_at < @before LIMIT @most));
 
+-- name: PoolMoves :many
+-- PoolMoves sums what went to flash sales and came back, under each key.
+SELECT pool_id::text AS pool_id, variant_id, kind, coalesce(idempotency_key, '') AS key, sum(abs(quantity))::bigint AS quantity
+FROM movements WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, kind, idempotency_key;
+
 -- name: Audit :many
 -- Audit says what of the levels, sums and reservations the ledger does not bear out.
 WITH entries AS (
@@ -209,7 +214,7 @@ SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger say
 FROM allotments a FULL JOIN (
     SELECT pool_id, variant_id, warehouse_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'ALLOT'), 0)::bigint AS given,
            coalesce(sum(quantity) FILTER (WHERE kind = 'RETURN'), 0)::bigint AS returned
-    FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
+    FROM movements WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
 ) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
 WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL

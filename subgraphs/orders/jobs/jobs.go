@@ -39,9 +39,11 @@ type Queue struct{ client *river.Client[pgx.Tx] }
 
 // Limits of the queue. A job takes as long as its calls, a few seconds at most.
 const (
-	workers     = 20
-	jobTimeout  = 20 * time.Second
-	rescueAfter = 40 * time.Second // when a job whose process died is taken up by another
+	workers     = 64 // most wait for an answer of somebody else, and hold no connection meanwhile
+	cooldown    = 20 * time.Millisecond
+	poll        = 200 * time.Millisecond // for jobs that nobody rang the bell for: those whose time has come
+	jobTimeout  = 10 * time.Second
+	rescueAfter = 15 * time.Second // when a job whose process died may be taken up by another, once the queue has a leader again
 	maxAttempts = 500              // a step is tried for hours before somebody has to look
 )
 
@@ -96,7 +98,8 @@ func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(cont
 			Workers: handlers, Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 			JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, RetryPolicy: soon{},
 			Logger:            telemetry.Quiet(log, slog.LevelWarn), // a step that has to be tried again is a warning; the rest is chatter
-			FetchPollInterval: 500 * time.Millisecond,
+			FetchCooldown:     cooldown,
+			FetchPollInterval: poll,
 		})
 		if err != nil {
 			return err
@@ -105,11 +108,37 @@ func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(cont
 		if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
-		<-ctx.Done()
+		for call(ctx, pool, log) {
+		}
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return client.StopAndCancel(grace)
 	}
+}
+
+const (
+	callEvery = time.Second
+	mostCalls = 1000
+)
+
+// call makes jobs whose time has come ready to be worked off, as the queue's leader does too, every few seconds. But when the leader
+// is killed nobody does for the next twenty, and units would be kept all that time for orders that have ended. It tells false once
+// the context has ended.
+func call(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(callEvery/2 + rand.N(callEvery)):
+	}
+	_, err := pool.Exec(ctx, `
+		UPDATE river_job SET state = 'available' WHERE id IN (
+		    SELECT id FROM river_job
+		    WHERE state IN ('retryable', 'scheduled') AND queue = $1 AND priority = $2 AND scheduled_at <= now()
+		    ORDER BY scheduled_at LIMIT $3 FOR UPDATE SKIP LOCKED)`, river.QueueDefault, river.PriorityDefault, mostCalls)
+	if err != nil && ctx.Err() == nil {
+		log.Warn("orders: jobs whose time has come wait for the queue's leader", "error", err)
+	}
+	return true
 }
 
 // soon tries a failed step again after 1, 2, 4 … at most 30 seconds, a little apart from others that failed with it.

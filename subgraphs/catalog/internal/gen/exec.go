@@ -46,6 +46,7 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
+	Shared func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -1284,6 +1285,43 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/hints.graphqls", Input: `# What the schema tells the gateway beyond types. Read beside the files of those subgraphs that use it.
+"""
+For how long anybody may keep the value: the least of an answer's fields counts. A field of the root, or one that returns an object, may not be
+kept unless it says so or inherits; any other is kept as long as the object it is of.
+"""
+directive @cacheControl(
+  "Seconds."
+  maxAge: Int
+  "For whom. PRIVATE values are kept by nobody."
+  scope: CacheControlScope
+  "As long as the object it is of."
+  inheritMaxAge: Boolean
+) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+
+"For whom a value may be kept."
+enum CacheControlScope @inaccessible {
+  "It is everybody's."
+  PUBLIC
+  "It is the caller's."
+  PRIVATE
+}
+
+"""
+All who ask for one and the same value here draw from one bucket, beside their own: the gateway refuses what is beyond it before anything
+is asked of anybody.
+"""
+directive @bucket(
+  "Which kind of bucket."
+  name: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: the gateway passes one stream on to
+all of them, and gives whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
+`, BuiltIn: false},
 	{Name: "../../../../schema/catalog.graphqls", Input: `type Query {
   "A product by id or by slug; give exactly one. Drafts and archived products are shown to their seller and staff alone."
   product(
@@ -1291,14 +1329,14 @@ directive @listSize(
     id: ID
     "The product's name in URLs."
     slug: String
-  ): Product
+  ): Product @cacheControl(maxAge: 60)
   "A category by its name in URLs."
   category(
     "The category's name in URLs."
     slug: String!
-  ): Category
+  ): Category @cacheControl(maxAge: 60)
   "The categories at the top of the tree; ask for ` + "`" + `children` + "`" + ` to go down."
-  categoryTree: [Category!] @listSize(assumedSize: 40)
+  categoryTree: [Category!] @cacheControl(maxAge: 300) @listSize(assumedSize: 40)
   "A bulk import, for who started it and staff; null for everybody else."
   bulkOperation(
     "The operation's id."
@@ -1367,9 +1405,9 @@ type Product @key(fields: "id") @key(fields: "slug") {
   "The seller's own id for it; null for anybody but the seller and staff."
   externalId: String
   "Where it belongs."
-  category: Category!
+  category: Category! @cacheControl(inheritMaxAge: true)
   "Who sells it."
-  seller: Seller
+  seller: Seller @cacheControl(inheritMaxAge: true)
   "What differs by family: a shirt has a size, a television has a resolution."
   attributes: [Attribute!]! @listSize(assumedSize: 12)
   "What its variants can be chosen by."
@@ -1389,12 +1427,12 @@ type Product @key(fields: "id") @key(fields: "slug") {
     first: Int = 50
     "Continue behind this cursor."
     after: String
-  ): ProductVariantConnection! @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
+  ): ProductVariantConnection! @cacheControl(inheritMaxAge: true) @listSize(slicingArguments: ["first"], sizedFields: ["nodes"], requireOneSlicingArgument: false)
   "The variant with these options, or null."
   variantByOptions(
     "One value for every option of the product."
     options: [SelectedOptionInput!]!
-  ): ProductVariant
+  ): ProductVariant @cacheControl(inheritMaxAge: true)
   "When it was first saved."
   createdAt: DateTime!
   "When it was last changed."
@@ -1410,11 +1448,11 @@ type ProductVariant @key(fields: "id") @key(fields: "sku") {
   "Its options, in words."
   title: String!
   "What it is a variant of."
-  product: Product!
+  product: Product! @cacheControl(inheritMaxAge: true)
   "Price of one."
-  price: Money!
+  price: Money! @cacheControl(inheritMaxAge: true)
   "What it cost before, when it is reduced."
-  compareAtPrice: Money
+  compareAtPrice: Money @cacheControl(inheritMaxAge: true)
   "Its value for every option of the product."
   options: [SelectedOption!]! @listSize(assumedSize: 3)
   "The picture that shows it best."
@@ -1434,7 +1472,7 @@ enum ProductStatus {
 }
 
 "Something that is known of a product."
-type Attribute {
+type Attribute @cacheControl(inheritMaxAge: true) {
   "Stable name, for filters: ` + "`" + `screen_size` + "`" + `."
   key: String!
   "Name for people: ` + "`" + `Screen size` + "`" + `."
@@ -1446,7 +1484,7 @@ type Attribute {
 }
 
 "Something that variants can be chosen by."
-type ProductOption {
+type ProductOption @cacheControl(inheritMaxAge: true) {
   "Colour, size …"
   name: String!
   "Every value that some variant has, in their order."
@@ -1454,7 +1492,7 @@ type ProductOption {
 }
 
 "One option of a variant."
-type SelectedOption {
+type SelectedOption @cacheControl(inheritMaxAge: true) {
   "Colour, size …"
   name: String!
   "Red, XL …"
@@ -1462,15 +1500,15 @@ type SelectedOption {
 }
 
 "From the cheapest to the dearest."
-type PriceRange @shareable {
+type PriceRange @shareable @cacheControl(inheritMaxAge: true) {
   "The cheapest."
-  min: Money!
+  min: Money! @cacheControl(inheritMaxAge: true)
   "The dearest."
-  max: Money!
+  max: Money! @cacheControl(inheritMaxAge: true)
 }
 
 "A picture or a film."
-type Media {
+type Media @cacheControl(inheritMaxAge: true) {
   "Starts with ` + "`" + `med_` + "`" + `."
   id: ID!
   "What it is."
@@ -1498,11 +1536,11 @@ type Category @key(fields: "id") {
   "The category's name for people."
   name: String!
   "What it is below of, null at the top."
-  parent: Category
+  parent: Category @cacheControl(inheritMaxAge: true)
   "What it is below of, from the top down."
-  ancestors: [Category!]! @listSize(assumedSize: 4)
+  ancestors: [Category!]! @cacheControl(inheritMaxAge: true) @listSize(assumedSize: 4)
   "What is below it, by name."
-  children: [Category!]! @listSize(assumedSize: 20)
+  children: [Category!]! @cacheControl(inheritMaxAge: true) @listSize(assumedSize: 20)
   "How many active products are in it and below it."
   productCount: Int!
 }
@@ -1510,9 +1548,9 @@ type Category @key(fields: "id") {
 "A page of variants."
 type ProductVariantConnection {
   "The variants of this page."
-  nodes: [ProductVariant!]!
+  nodes: [ProductVariant!]! @cacheControl(inheritMaxAge: true)
   "Where the page stands."
-  pageInfo: PageInfo!
+  pageInfo: PageInfo! @cacheControl(inheritMaxAge: true)
 }
 
 type Seller @key(fields: "id", resolvable: false) {
@@ -11373,6 +11411,22 @@ func (ec *executionContext) unmarshalOBulkOperationByIDsInput2ᚖgithubᚗcomᚋ
 	}
 	res, err := ec.unmarshalInputBulkOperationByIDsInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, v any) (*CacheControlScope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(CacheControlScope)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, sel ast.SelectionSet, v *CacheControlScope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalOCategory2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋcatalogᚐCategoryᚄ(ctx context.Context, sel ast.SelectionSet, v []catalog.Category) graphql.Marshaler {

@@ -38,6 +38,7 @@ type ResolverRoot interface {
 	FlashSale() FlashSaleResolver
 	FlashSaleBooking() FlashSaleBookingResolver
 	FlashSaleOffer() FlashSaleOfferResolver
+	FlashSaleTicket() FlashSaleTicketResolver
 	Mutation() MutationResolver
 	ProductVariant() ProductVariantResolver
 	Query() QueryResolver
@@ -52,24 +53,44 @@ type ComplexityRoot struct {
 		ID func(childComplexity int) int
 	}
 
+	Challenge struct {
+		Algorithm func(childComplexity int) int
+		Challenge func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		MaxNumber func(childComplexity int) int
+		Salt      func(childComplexity int) int
+		Signature func(childComplexity int) int
+	}
+
 	Entity struct {
 		FindManyFlashSaleBookingByIDs func(childComplexity int, reps []*FlashSaleBookingByIDsInput) int
 		FindManyFlashSaleByIDs        func(childComplexity int, reps []*FlashSaleByIDsInput) int
+		FindManyFlashSaleTicketByIDs  func(childComplexity int, reps []*FlashSaleTicketByIDsInput) int
 		FindManyProductVariantByIDs   func(childComplexity int, reps []*ProductVariantByIDsInput) int
 	}
 
 	FlashSale struct {
-		EndsAt          func(childComplexity int) int
-		HoldSeconds     func(childComplexity int) int
-		ID              func(childComplexity int) int
-		LimitPerAccount func(childComplexity int) int
-		Live            func(childComplexity int) int
-		MyBookings      func(childComplexity int) int
-		Offers          func(childComplexity int) int
-		Seller          func(childComplexity int) int
-		StartsAt        func(childComplexity int) int
-		Status          func(childComplexity int) int
-		Title           func(childComplexity int) int
+		Admission        func(childComplexity int) int
+		AdmissionSeconds func(childComplexity int) int
+		AdmitPerSecond   func(childComplexity int) int
+		Challenge        func(childComplexity int) int
+		Difficulty       func(childComplexity int) int
+		DrawnTickets     func(childComplexity int, first int, after int) int
+		EndsAt           func(childComplexity int) int
+		HoldSeconds      func(childComplexity int) int
+		ID               func(childComplexity int) int
+		LimitPerAccount  func(childComplexity int) int
+		Live             func(childComplexity int) int
+		MyBookings       func(childComplexity int) int
+		MyTicket         func(childComplexity int) int
+		Offers           func(childComplexity int) int
+		RoomOpensAt      func(childComplexity int) int
+		Seed             func(childComplexity int) int
+		SeedHash         func(childComplexity int) int
+		Seller           func(childComplexity int) int
+		StartsAt         func(childComplexity int) int
+		Status           func(childComplexity int) int
+		Title            func(childComplexity int) int
 	}
 
 	FlashSaleAlreadyBooked struct {
@@ -110,6 +131,13 @@ type ComplexityRoot struct {
 		Seq       func(childComplexity int) int
 		Sold      func(childComplexity int) int
 		Status    func(childComplexity int) int
+		Waiting   func(childComplexity int) int
+	}
+
+	FlashSaleJoinPayload struct {
+		PollAfter  func(childComplexity int) int
+		Ticket     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	FlashSaleOffer struct {
@@ -139,6 +167,19 @@ type ComplexityRoot struct {
 		PollAfter func(childComplexity int) int
 	}
 
+	FlashSaleTicket struct {
+		AdmissionExpiresAt func(childComplexity int) int
+		AdmissionToken     func(childComplexity int) int
+		EtaSeconds         func(childComplexity int) int
+		Final              func(childComplexity int) int
+		ID                 func(childComplexity int) int
+		JoinedAt           func(childComplexity int) int
+		PollAfter          func(childComplexity int) int
+		Position           func(childComplexity int) int
+		Sale               func(childComplexity int) int
+		Status             func(childComplexity int) int
+	}
+
 	FlashSaleUserError struct {
 		Code    func(childComplexity int) int
 		Field   func(childComplexity int) int
@@ -153,6 +194,7 @@ type ComplexityRoot struct {
 	Mutation struct {
 		FlashSaleBook    func(childComplexity int, input FlashSaleBookInput) int
 		FlashSaleCancel  func(childComplexity int, input FlashSaleCancelInput) int
+		FlashSaleJoin    func(childComplexity int, input FlashSaleJoinInput) int
 		FlashSaleRelease func(childComplexity int, input FlashSaleReleaseInput) int
 		FlashSaleSave    func(childComplexity int, input FlashSaleSaveInput) int
 	}
@@ -182,7 +224,8 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		FlashSaleChanged func(childComplexity int, id string) int
+		FlashSaleChanged       func(childComplexity int, id string) int
+		FlashSaleTicketChanged func(childComplexity int, ticketID string) int
 	}
 
 	_Service struct {
@@ -197,6 +240,7 @@ type ComplexityRoot struct {
 type EntityResolver interface {
 	FindManyFlashSaleByIDs(ctx context.Context, reps []*FlashSaleByIDsInput) ([]*flashsale.Sale, error)
 	FindManyFlashSaleBookingByIDs(ctx context.Context, reps []*FlashSaleBookingByIDsInput) ([]*flashsale.Booking, error)
+	FindManyFlashSaleTicketByIDs(ctx context.Context, reps []*FlashSaleTicketByIDsInput) ([]*flashsale.Turn, error)
 	FindManyProductVariantByIDs(ctx context.Context, reps []*ProductVariantByIDsInput) ([]*ProductVariant, error)
 }
 type FlashSaleResolver interface {
@@ -204,6 +248,15 @@ type FlashSaleResolver interface {
 	Status(ctx context.Context, obj *flashsale.Sale) (flashsale.Status, error)
 
 	HoldSeconds(ctx context.Context, obj *flashsale.Sale) (int, error)
+
+	RoomOpensAt(ctx context.Context, obj *flashsale.Sale) (*time.Time, error)
+
+	AdmissionSeconds(ctx context.Context, obj *flashsale.Sale) (int, error)
+	SeedHash(ctx context.Context, obj *flashsale.Sale) (*string, error)
+	Seed(ctx context.Context, obj *flashsale.Sale) (*string, error)
+	DrawnTickets(ctx context.Context, obj *flashsale.Sale, first int, after int) ([]string, error)
+	Challenge(ctx context.Context, obj *flashsale.Sale) (*flashsale.Challenge, error)
+	MyTicket(ctx context.Context, obj *flashsale.Sale) (*flashsale.Turn, error)
 	Live(ctx context.Context, obj *flashsale.Sale) (*flashsale.Live, error)
 	MyBookings(ctx context.Context, obj *flashsale.Sale) ([]flashsale.Booking, error)
 }
@@ -216,9 +269,18 @@ type FlashSaleBookingResolver interface {
 type FlashSaleOfferResolver interface {
 	Variant(ctx context.Context, obj *flashsale.Offer) (*ProductVariant, error)
 }
+type FlashSaleTicketResolver interface {
+	Sale(ctx context.Context, obj *flashsale.Turn) (*flashsale.Sale, error)
+
+	Position(ctx context.Context, obj *flashsale.Turn) (*int, error)
+	EtaSeconds(ctx context.Context, obj *flashsale.Turn) (*int, error)
+	AdmissionToken(ctx context.Context, obj *flashsale.Turn) (*string, error)
+	AdmissionExpiresAt(ctx context.Context, obj *flashsale.Turn) (*time.Time, error)
+}
 type MutationResolver interface {
 	FlashSaleSave(ctx context.Context, input FlashSaleSaveInput) (*FlashSalePayload, error)
 	FlashSaleCancel(ctx context.Context, input FlashSaleCancelInput) (*FlashSalePayload, error)
+	FlashSaleJoin(ctx context.Context, input FlashSaleJoinInput) (*FlashSaleJoinPayload, error)
 	FlashSaleBook(ctx context.Context, input FlashSaleBookInput) (*FlashSaleBookPayload, error)
 	FlashSaleRelease(ctx context.Context, input FlashSaleReleaseInput) (*FlashSaleReleasePayload, error)
 }
@@ -232,6 +294,7 @@ type QueryResolver interface {
 }
 type SubscriptionResolver interface {
 	FlashSaleChanged(ctx context.Context, id string) (<-chan *flashsale.Live, error)
+	FlashSaleTicketChanged(ctx context.Context, ticketID string) (<-chan *flashsale.Turn, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -259,6 +322,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Account.ID(childComplexity), true
 
+	case "Challenge.algorithm":
+		if e.ComplexityRoot.Challenge.Algorithm == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.Algorithm(childComplexity), true
+	case "Challenge.challenge":
+		if e.ComplexityRoot.Challenge.Challenge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.Challenge(childComplexity), true
+	case "Challenge.expiresAt":
+		if e.ComplexityRoot.Challenge.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.ExpiresAt(childComplexity), true
+	case "Challenge.maxNumber":
+		if e.ComplexityRoot.Challenge.MaxNumber == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.MaxNumber(childComplexity), true
+	case "Challenge.salt":
+		if e.ComplexityRoot.Challenge.Salt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.Salt(childComplexity), true
+	case "Challenge.signature":
+		if e.ComplexityRoot.Challenge.Signature == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Challenge.Signature(childComplexity), true
+
 	case "Entity.findManyFlashSaleBookingByIDs":
 		if e.ComplexityRoot.Entity.FindManyFlashSaleBookingByIDs == nil {
 			break
@@ -281,6 +381,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Entity.FindManyFlashSaleByIDs(childComplexity, args["reps"].([]*FlashSaleByIDsInput)), true
+	case "Entity.findManyFlashSaleTicketByIDs":
+		if e.ComplexityRoot.Entity.FindManyFlashSaleTicketByIDs == nil {
+			break
+		}
+
+		args, err := ec.field_Entity_findManyFlashSaleTicketByIDs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Entity.FindManyFlashSaleTicketByIDs(childComplexity, args["reps"].([]*FlashSaleTicketByIDsInput)), true
 	case "Entity.findManyProductVariantByIDs":
 		if e.ComplexityRoot.Entity.FindManyProductVariantByIDs == nil {
 			break
@@ -293,6 +404,47 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Entity.FindManyProductVariantByIDs(childComplexity, args["reps"].([]*ProductVariantByIDsInput)), true
 
+	case "FlashSale.admission":
+		if e.ComplexityRoot.FlashSale.Admission == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.Admission(childComplexity), true
+	case "FlashSale.admissionSeconds":
+		if e.ComplexityRoot.FlashSale.AdmissionSeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.AdmissionSeconds(childComplexity), true
+	case "FlashSale.admitPerSecond":
+		if e.ComplexityRoot.FlashSale.AdmitPerSecond == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.AdmitPerSecond(childComplexity), true
+	case "FlashSale.challenge":
+		if e.ComplexityRoot.FlashSale.Challenge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.Challenge(childComplexity), true
+	case "FlashSale.challengeDifficulty":
+		if e.ComplexityRoot.FlashSale.Difficulty == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.Difficulty(childComplexity), true
+	case "FlashSale.drawnTickets":
+		if e.ComplexityRoot.FlashSale.DrawnTickets == nil {
+			break
+		}
+
+		args, err := ec.field_FlashSale_drawnTickets_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.FlashSale.DrawnTickets(childComplexity, args["first"].(int), args["after"].(int)), true
 	case "FlashSale.endsAt":
 		if e.ComplexityRoot.FlashSale.EndsAt == nil {
 			break
@@ -329,12 +481,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.FlashSale.MyBookings(childComplexity), true
+	case "FlashSale.myTicket":
+		if e.ComplexityRoot.FlashSale.MyTicket == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.MyTicket(childComplexity), true
 	case "FlashSale.offers":
 		if e.ComplexityRoot.FlashSale.Offers == nil {
 			break
 		}
 
 		return e.ComplexityRoot.FlashSale.Offers(childComplexity), true
+	case "FlashSale.roomOpensAt":
+		if e.ComplexityRoot.FlashSale.RoomOpensAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.RoomOpensAt(childComplexity), true
+	case "FlashSale.seed":
+		if e.ComplexityRoot.FlashSale.Seed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.Seed(childComplexity), true
+	case "FlashSale.seedHash":
+		if e.ComplexityRoot.FlashSale.SeedHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSale.SeedHash(childComplexity), true
 	case "FlashSale.seller":
 		if e.ComplexityRoot.FlashSale.Seller == nil {
 			break
@@ -514,6 +690,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.FlashSaleEvent.Status(childComplexity), true
+	case "FlashSaleEvent.waiting":
+		if e.ComplexityRoot.FlashSaleEvent.Waiting == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleEvent.Waiting(childComplexity), true
+
+	case "FlashSaleJoinPayload.pollAfter":
+		if e.ComplexityRoot.FlashSaleJoinPayload.PollAfter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleJoinPayload.PollAfter(childComplexity), true
+	case "FlashSaleJoinPayload.ticket":
+		if e.ComplexityRoot.FlashSaleJoinPayload.Ticket == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleJoinPayload.Ticket(childComplexity), true
+	case "FlashSaleJoinPayload.userErrors":
+		if e.ComplexityRoot.FlashSaleJoinPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleJoinPayload.UserErrors(childComplexity), true
 
 	case "FlashSaleOffer.limitPerAccount":
 		if e.ComplexityRoot.FlashSaleOffer.LimitPerAccount == nil {
@@ -592,6 +793,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FlashSaleThrottled.PollAfter(childComplexity), true
 
+	case "FlashSaleTicket.admissionExpiresAt":
+		if e.ComplexityRoot.FlashSaleTicket.AdmissionExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.AdmissionExpiresAt(childComplexity), true
+	case "FlashSaleTicket.admissionToken":
+		if e.ComplexityRoot.FlashSaleTicket.AdmissionToken == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.AdmissionToken(childComplexity), true
+	case "FlashSaleTicket.etaSeconds":
+		if e.ComplexityRoot.FlashSaleTicket.EtaSeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.EtaSeconds(childComplexity), true
+	case "FlashSaleTicket.final":
+		if e.ComplexityRoot.FlashSaleTicket.Final == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.Final(childComplexity), true
+	case "FlashSaleTicket.id":
+		if e.ComplexityRoot.FlashSaleTicket.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.ID(childComplexity), true
+	case "FlashSaleTicket.joinedAt":
+		if e.ComplexityRoot.FlashSaleTicket.JoinedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.JoinedAt(childComplexity), true
+	case "FlashSaleTicket.pollAfter":
+		if e.ComplexityRoot.FlashSaleTicket.PollAfter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.PollAfter(childComplexity), true
+	case "FlashSaleTicket.position":
+		if e.ComplexityRoot.FlashSaleTicket.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.Position(childComplexity), true
+	case "FlashSaleTicket.sale":
+		if e.ComplexityRoot.FlashSaleTicket.Sale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.Sale(childComplexity), true
+	case "FlashSaleTicket.status":
+		if e.ComplexityRoot.FlashSaleTicket.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlashSaleTicket.Status(childComplexity), true
+
 	case "FlashSaleUserError.code":
 		if e.ComplexityRoot.FlashSaleUserError.Code == nil {
 			break
@@ -646,6 +908,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.FlashSaleCancel(childComplexity, args["input"].(FlashSaleCancelInput)), true
+	case "Mutation.flashSaleJoin":
+		if e.ComplexityRoot.Mutation.FlashSaleJoin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_flashSaleJoin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.FlashSaleJoin(childComplexity, args["input"].(FlashSaleJoinInput)), true
 	case "Mutation.flashSaleRelease":
 		if e.ComplexityRoot.Mutation.FlashSaleRelease == nil {
 			break
@@ -777,6 +1050,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.FlashSaleChanged(childComplexity, args["id"].(string)), true
+	case "Subscription.flashSaleTicketChanged":
+		if e.ComplexityRoot.Subscription.FlashSaleTicketChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_flashSaleTicketChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.FlashSaleTicketChanged(childComplexity, args["ticketId"].(string)), true
 
 	case "_Service.sdl":
 		if e.ComplexityRoot._Service.SDL == nil {
@@ -797,9 +1081,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputFlashSaleBookingByIDsInput,
 		ec.unmarshalInputFlashSaleByIDsInput,
 		ec.unmarshalInputFlashSaleCancelInput,
+		ec.unmarshalInputFlashSaleJoinInput,
 		ec.unmarshalInputFlashSaleOfferInput,
 		ec.unmarshalInputFlashSaleReleaseInput,
 		ec.unmarshalInputFlashSaleSaveInput,
+		ec.unmarshalInputFlashSaleTicketByIDsInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputProductVariantByIDsInput,
 	)
@@ -981,19 +1267,56 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/hints.graphqls", Input: `# What the schema tells the gateway beyond types. Read beside the files of those subgraphs that use it.
+"""
+For how long anybody may keep the value: the least of an answer's fields counts. A field of the root, or one that returns an object, may not be
+kept unless it says so or inherits; any other is kept as long as the object it is of.
+"""
+directive @cacheControl(
+  "Seconds."
+  maxAge: Int
+  "For whom. PRIVATE values are kept by nobody."
+  scope: CacheControlScope
+  "As long as the object it is of."
+  inheritMaxAge: Boolean
+) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+
+"For whom a value may be kept."
+enum CacheControlScope @inaccessible {
+  "It is everybody's."
+  PUBLIC
+  "It is the caller's."
+  PRIVATE
+}
+
+"""
+All who ask for one and the same value here draw from one bucket, beside their own: the gateway refuses what is beyond it before anything
+is asked of anybody.
+"""
+directive @bucket(
+  "Which kind of bucket."
+  name: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: the gateway passes one stream on to
+all of them, and gives whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
+`, BuiltIn: false},
 	{Name: "../../../../schema/flashsale.graphqls", Input: `type Query {
   "A flash sale by id, before, during and after; null when there is none."
   flashSale(
     "The sale's id."
     id: ID!
-  ): FlashSale
+  ): FlashSale @cacheControl(maxAge: 30)
   "Flash sales: those that run or come, the next to start first, then those that are over, the newest first."
   flashSales(
     "Only those in this status."
     status: FlashSaleStatus
     "How many, 1 to 100."
     first: Int = 10
-  ): [FlashSale!]! @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
+  ): [FlashSale!]! @cacheControl(maxAge: 10) @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
   "A booking, for whom it is and staff; null for everybody else."
   flashSaleBooking(
     "The booking's id."
@@ -1004,7 +1327,8 @@ directive @listSize(
 type Mutation {
   """
   Sets a flash sale up, or changes one. The units leave the stock of the seller's goods and wait in a pool that nothing but the sale sells from.
-  Before its start everything but the variants offered may change; from then on the title, a later end, and more units. What is over stays as it is.
+  Before its start everything but the variants offered may change, until its waiting room opens also the way in; from the start on the title, a later
+  end, more units, how fast people are let in and how hard their challenges are. What is over stays as it is.
   """
   flashSaleSave(
     "The sale, as it shall be."
@@ -1018,6 +1342,15 @@ type Mutation {
     "Which sale."
     input: FlashSaleCancelInput!
   ): FlashSalePayload! @requiresScopes(scopes: [["seller"], ["staff"]])
+  """
+  Takes a place in the waiting room of a sale, against a solved challenge. An account has one ticket in a sale: joining again returns it. When its turn
+  went by, or it was used and the account may book more, since a booking was given back or the limit is higher, joining again takes a new place at the
+  end. An answer that got lost is found under ` + "`" + `myTicket` + "`" + `: a challenge is good for one try.
+  """
+  flashSaleJoin(
+    "Which waiting room."
+    input: FlashSaleJoinInput!
+  ): FlashSaleJoinPayload! @authenticated @cost(weight: 5)
   """
   Books one unit for the caller. The booking is durable before this answers, and the answer is final: booked, sold out, or booked already.
   A key names one booking for ever: sent again it returns that booking as it is by now. An answer that booked nothing is not kept under the key.
@@ -1038,7 +1371,15 @@ type Subscription {
   flashSaleChanged(
     "The sale's id."
     id: ID!
-  ): FlashSaleEvent!
+  ): FlashSaleEvent! @shared
+  """
+  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It completes when the wait is over: after
+  ADMITTED with its token, USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
+  """
+  flashSaleTicketChanged(
+    "The ticket's id."
+    ticketId: ID!
+  ): FlashSaleTicket! @authenticated
 }
 
 "Units set aside to be sold at a price in a short time, at most so many to each account."
@@ -1048,19 +1389,47 @@ type FlashSale @key(fields: "id") {
   "For people."
   title: String!
   "Whose goods are sold."
-  seller: Seller!
+  seller: Seller! @cacheControl(inheritMaxAge: true)
   "Where the sale stands."
-  status: FlashSaleStatus!
+  status: FlashSaleStatus! @cacheControl(maxAge: 0)
   "When booking opens."
   startsAt: DateTime!
   "When booking ends, should anything be left by then."
   endsAt: DateTime!
   "What is sold."
-  offers: [FlashSaleOffer!]! @listSize(assumedSize: 5)
+  offers: [FlashSaleOffer!]! @cacheControl(inheritMaxAge: true) @listSize(assumedSize: 5)
   "Units of all offers that one account may have."
   limitPerAccount: Int!
   "How long a booking waits for its checkout."
   holdSeconds: Int!
+  "How people get in."
+  admission: AdmissionPolicy!
+  "When the waiting room opens; null when there is none."
+  roomOpensAt: DateTime
+  "How many numbers a challenge has to be found among."
+  challengeDifficulty: Int!
+  "How many people are let in each second, at most."
+  admitPerSecond: Int!
+  "How long who is let in may take to book."
+  admissionSeconds: Int!
+  "SHA-256, in hexadecimal, of the seed that draws the lots. It was fixed when the sale was first saved. Null without a LOTTERY."
+  seedHash: String
+  """
+  The seed of the draw, in hexadecimal, once the draw has been made: its hash is ` + "`" + `seedHash` + "`" + `. A ticket's lot is the first eight bytes, without their
+  highest bit, of HMAC-SHA256 with the seed's bytes as key over the ticket's id; the lowest lot is the first, equal lots are ordered by their ids.
+  """
+  seed: String @cacheControl(maxAge: 0)
+  "The ids of the tickets that took part in the draw, in its order; null before it has been made."
+  drawnTickets(
+    "How many, 1 to 1,000."
+    first: Int! = 100
+    "Those behind this place; 0 for the first ones."
+    after: Int! = 0
+  ): [ID!] @cacheControl(maxAge: 0) @listSize(slicingArguments: ["first"], requireOneSlicingArgument: false)
+  "What the caller has to solve to join; null while nobody can join. A new one each time, good for one join."
+  challenge: Challenge @authenticated
+  "The caller's newest ticket; null for who has none."
+  myTicket: FlashSaleTicket @authenticated
   "The counts right now. All other fields change seldom."
   live: FlashSaleEvent!
   "What the caller holds or has bought, oldest first; null for guests."
@@ -1070,19 +1439,85 @@ type FlashSale @key(fields: "id") {
 "One variant in a sale."
 type FlashSaleOffer {
   "What."
-  variant: ProductVariant!
+  variant: ProductVariant! @cacheControl(inheritMaxAge: true)
   "What one costs in the sale."
-  price: Money!
+  price: Money! @cacheControl(inheritMaxAge: true)
   "Units in the sale: ` + "`" + `remaining + held + sold` + "`" + `, always. What went back into stock is not among them."
   quantity: Int!
   "Units of it that one account may have."
   limitPerAccount: Int!
 }
 
+"How people get into a sale."
+enum AdmissionPolicy {
+  "There is no waiting room: who comes books."
+  OPEN_DOOR
+  "Who comes first is let in first."
+  FIFO
+  "Who joined before the start is let in by lot, so that speed buys nothing; who comes later stands behind them, in the order of arrival."
+  LOTTERY
+}
+
+"Work to be done before joining, in the words of ALTCHA: its widget solves ` + "`" + `{algorithm, challenge, maxnumber, salt, signature}` + "`" + `."
+type Challenge {
+  "How it is hashed: ` + "`" + `SHA-256` + "`" + `."
+  algorithm: String!
+  "The hash of the salt and the number that is wanted, in hexadecimal."
+  challenge: String!
+  "The number that is wanted is not above this: ALTCHA's ` + "`" + `maxnumber` + "`" + `."
+  maxNumber: Int!
+  "What goes before the number."
+  salt: String!
+  "Proof that the shop set this work."
+  signature: String!
+  "Until when a solution is taken."
+  expiresAt: DateTime!
+}
+
+"A place in the waiting room of a sale."
+type FlashSaleTicket @key(fields: "id") {
+  "Starts with ` + "`" + `tkt_` + "`" + `."
+  id: ID!
+  "Where it stands."
+  status: TicketStatus!
+  "Whether it stays so: true of USED and EXPIRED, and of SOLD_OUT when no unit can come back."
+  final: Boolean!
+  "Of which sale."
+  sale: FlashSale!
+  "When it was taken."
+  joinedAt: DateTime!
+  "How many are let in until it is this one's turn, itself included; null before the lots are drawn, and when the wait is over."
+  position: Int
+  "About how long it will take to be let in, at the pace of the last seconds; null when nobody can say."
+  etaSeconds: Int
+  "What to book with; while ADMITTED."
+  admissionToken: String
+  "Until when the token is good; while ADMITTED."
+  admissionExpiresAt: DateTime
+  "When it makes sense to ask again, without a subscription; null when it is over."
+  pollAfter: DateTime
+}
+
+"Where a ticket stands."
+enum TicketStatus {
+  "Its turn is to come."
+  WAITING
+  "It is its turn: book with the token."
+  ADMITTED
+  "A unit was booked with it."
+  USED
+  "Its turn went by, or the sale is over."
+  EXPIRED
+  "Nothing is left to book. WAITING again when a held unit comes back; ` + "`" + `final` + "`" + ` when none can."
+  SOLD_OUT
+}
+
 "Where a flash sale stands. ENDED and CANCELLED are final."
 enum FlashSaleStatus {
   "Its start is to come."
   SCHEDULED
+  "Its start is to come, and its waiting room is open."
+  WAITING_ROOM
   "Units can be booked."
   OPEN
   "Every unit is held or sold. OPEN again when a held one comes back."
@@ -1105,11 +1540,13 @@ type FlashSaleEvent {
   held: Int!
   "Units that are paid for. One whose order is cancelled can be booked again, or goes back into stock once the sale is over."
   sold: Int!
+  "People in the waiting room whose turn is to come. 0 without one."
+  waiting: Int!
   "The same for each offer."
   offers: [FlashSaleCount!]! @listSize(assumedSize: 5)
   "When this was true."
   asOf: DateTime!
-  "Rises with every change of the counts; an event with a lower one is old news."
+  "Rises whenever units move; an event with a lower one is old news. It stays when nothing but ` + "`" + `waiting` + "`" + ` has changed."
   seq: Int!
 }
 
@@ -1194,7 +1631,15 @@ enum FlashSaleErrorCode {
   NOT_FOUND
   "The sale has not started, or is over."
   NOT_OPEN
-  "The sale has started, and buyers rely on what this would change."
+  "The sale has no waiting room: book right away."
+  NO_WAITING_ROOM
+  "The challenge is not solved, or it is not the caller's, has run out, or was used before."
+  CHALLENGE_FAILED
+  "Every unit is sold for good: there is nothing to wait for."
+  SOLD_OUT
+  "It takes an admission to book, of the caller's, for this sale, that is neither used nor run out."
+  NOT_ADMITTED
+  "The sale has started, or its waiting room is open, and buyers rely on what this would change."
   STARTED
   "Another change of the sale is still under way."
   CHANGING
@@ -1222,6 +1667,16 @@ type FlashSaleUserError implements UserError {
 type FlashSalePayload {
   "The sale as it is now, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   flashSale: FlashSale
+  "Empty on success."
+  userErrors: [FlashSaleUserError!]!
+}
+
+"What comes of joining."
+type FlashSaleJoinPayload {
+  "The caller's ticket, or null when ` + "`" + `userErrors` + "`" + ` or ` + "`" + `pollAfter` + "`" + ` say why there is none."
+  ticket: FlashSaleTicket
+  "When to try again with a new challenge, as too many came at once; null otherwise."
+  pollAfter: DateTime
   "Empty on success."
   userErrors: [FlashSaleUserError!]!
 }
@@ -1260,6 +1715,16 @@ input FlashSaleSaveInput {
   startsAt: DateTime!
   "When booking ends: in the future, after the start, and at most 30 days after it."
   endsAt: DateTime!
+  "How people get in."
+  admission: AdmissionPolicy! = LOTTERY
+  "When the waiting room opens: at most 7 days before the start, not after it. Ten minutes before the start when left out."
+  roomOpensAt: DateTime
+  "How many numbers a challenge has to be found among, 1,000 to 10,000,000. A phone tries some 100,000 a second."
+  challengeDifficulty: Int! = 50000
+  "How many people are let in each second at most, 1 to 10,000, and never more than there are units for."
+  admitPerSecond: Int! = 100
+  "How long who is let in may take to book, 5 to 900."
+  admissionSeconds: Int! = 120
   "Chosen by the client; the same for every retry. 8 to 128 characters."
   idempotencyKey: ID!
 }
@@ -1282,12 +1747,22 @@ input FlashSaleCancelInput {
   id: ID!
 }
 
+"Which waiting room to join."
+input FlashSaleJoinInput {
+  "Of which sale."
+  saleId: ID! @bucket(name: "sale")
+  "The solution of the caller's ` + "`" + `challenge` + "`" + `: base64 of ALTCHA's JSON, as its widget makes it."
+  solution: String!
+}
+
 "What to book."
 input FlashSaleBookInput {
   "In which sale."
-  saleId: ID!
+  saleId: ID! @bucket(name: "sale")
   "Which variant; may be left out when the sale has but one."
   variantId: ID
+  "The caller's admission to a sale with a waiting room; a sale without one does not look at it."
+  admissionToken: String
   "Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters."
   idempotencyKey: ID!
 }
@@ -1369,13 +1844,17 @@ type Account @key(fields: "id", resolvable: false) {
 `, BuiltIn: true},
 	{Name: "../../graph/federation/entity.graphql", Input: `
 # a union of all types that use the @key directive
-union _Entity = Account | FlashSale | FlashSaleBooking | ProductVariant | Seller
+union _Entity = Account | FlashSale | FlashSaleBooking | FlashSaleTicket | ProductVariant | Seller
 
 input FlashSaleByIDsInput {
 	ID: ID!
 }
 
 input FlashSaleBookingByIDsInput {
+	ID: ID!
+}
+
+input FlashSaleTicketByIDsInput {
 	ID: ID!
 }
 
@@ -1387,6 +1866,7 @@ input ProductVariantByIDsInput {
 type Entity {
 	findManyFlashSaleByIDs(reps: [FlashSaleByIDsInput]!): [FlashSale]
 	findManyFlashSaleBookingByIDs(reps: [FlashSaleBookingByIDsInput]!): [FlashSaleBooking]
+	findManyFlashSaleTicketByIDs(reps: [FlashSaleTicketByIDsInput]!): [FlashSaleTicket]
 	findManyProductVariantByIDs(reps: [ProductVariantByIDsInput]!): [ProductVariant]
 }
 
@@ -1414,6 +1894,24 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Account", field.Name)
 }
 
+func (ec *executionContext) childFields_Challenge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "algorithm":
+		return ec.fieldContext_Challenge_algorithm(ctx, field)
+	case "challenge":
+		return ec.fieldContext_Challenge_challenge(ctx, field)
+	case "maxNumber":
+		return ec.fieldContext_Challenge_maxNumber(ctx, field)
+	case "salt":
+		return ec.fieldContext_Challenge_salt(ctx, field)
+	case "signature":
+		return ec.fieldContext_Challenge_signature(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Challenge_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Challenge", field.Name)
+}
+
 func (ec *executionContext) childFields_FlashSale(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -1434,6 +1932,26 @@ func (ec *executionContext) childFields_FlashSale(ctx context.Context, field gra
 		return ec.fieldContext_FlashSale_limitPerAccount(ctx, field)
 	case "holdSeconds":
 		return ec.fieldContext_FlashSale_holdSeconds(ctx, field)
+	case "admission":
+		return ec.fieldContext_FlashSale_admission(ctx, field)
+	case "roomOpensAt":
+		return ec.fieldContext_FlashSale_roomOpensAt(ctx, field)
+	case "challengeDifficulty":
+		return ec.fieldContext_FlashSale_challengeDifficulty(ctx, field)
+	case "admitPerSecond":
+		return ec.fieldContext_FlashSale_admitPerSecond(ctx, field)
+	case "admissionSeconds":
+		return ec.fieldContext_FlashSale_admissionSeconds(ctx, field)
+	case "seedHash":
+		return ec.fieldContext_FlashSale_seedHash(ctx, field)
+	case "seed":
+		return ec.fieldContext_FlashSale_seed(ctx, field)
+	case "drawnTickets":
+		return ec.fieldContext_FlashSale_drawnTickets(ctx, field)
+	case "challenge":
+		return ec.fieldContext_FlashSale_challenge(ctx, field)
+	case "myTicket":
+		return ec.fieldContext_FlashSale_myTicket(ctx, field)
 	case "live":
 		return ec.fieldContext_FlashSale_live(ctx, field)
 	case "myBookings":
@@ -1504,6 +2022,8 @@ func (ec *executionContext) childFields_FlashSaleEvent(ctx context.Context, fiel
 		return ec.fieldContext_FlashSaleEvent_held(ctx, field)
 	case "sold":
 		return ec.fieldContext_FlashSaleEvent_sold(ctx, field)
+	case "waiting":
+		return ec.fieldContext_FlashSaleEvent_waiting(ctx, field)
 	case "offers":
 		return ec.fieldContext_FlashSaleEvent_offers(ctx, field)
 	case "asOf":
@@ -1512,6 +2032,18 @@ func (ec *executionContext) childFields_FlashSaleEvent(ctx context.Context, fiel
 		return ec.fieldContext_FlashSaleEvent_seq(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FlashSaleEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_FlashSaleJoinPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ticket":
+		return ec.fieldContext_FlashSaleJoinPayload_ticket(ctx, field)
+	case "pollAfter":
+		return ec.fieldContext_FlashSaleJoinPayload_pollAfter(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_FlashSaleJoinPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlashSaleJoinPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_FlashSaleOffer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1546,6 +2078,32 @@ func (ec *executionContext) childFields_FlashSaleReleasePayload(ctx context.Cont
 		return ec.fieldContext_FlashSaleReleasePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FlashSaleReleasePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_FlashSaleTicket(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_FlashSaleTicket_id(ctx, field)
+	case "status":
+		return ec.fieldContext_FlashSaleTicket_status(ctx, field)
+	case "final":
+		return ec.fieldContext_FlashSaleTicket_final(ctx, field)
+	case "sale":
+		return ec.fieldContext_FlashSaleTicket_sale(ctx, field)
+	case "joinedAt":
+		return ec.fieldContext_FlashSaleTicket_joinedAt(ctx, field)
+	case "position":
+		return ec.fieldContext_FlashSaleTicket_position(ctx, field)
+	case "etaSeconds":
+		return ec.fieldContext_FlashSaleTicket_etaSeconds(ctx, field)
+	case "admissionToken":
+		return ec.fieldContext_FlashSaleTicket_admissionToken(ctx, field)
+	case "admissionExpiresAt":
+		return ec.fieldContext_FlashSaleTicket_admissionExpiresAt(ctx, field)
+	case "pollAfter":
+		return ec.fieldContext_FlashSaleTicket_pollAfter(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlashSaleTicket", field.Name)
 }
 
 func (ec *executionContext) childFields_FlashSaleUserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1740,6 +2298,20 @@ func (ec *executionContext) field_Entity_findManyFlashSaleByIDs_args(ctx context
 	return args, nil
 }
 
+func (ec *executionContext) field_Entity_findManyFlashSaleTicketByIDs_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "reps",
+		func(ctx context.Context, v any) ([]*FlashSaleTicketByIDsInput, error) {
+			return ec.unmarshalNFlashSaleTicketByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleTicketByIDsInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["reps"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Entity_findManyProductVariantByIDs_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1751,6 +2323,28 @@ func (ec *executionContext) field_Entity_findManyProductVariantByIDs_args(ctx co
 		return nil, err
 	}
 	args["reps"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_FlashSale_drawnTickets_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -1774,6 +2368,20 @@ func (ec *executionContext) field_Mutation_flashSaleCancel_args(ctx context.Cont
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (FlashSaleCancelInput, error) {
 			return ec.unmarshalNFlashSaleCancelInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleCancelInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_flashSaleJoin_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FlashSaleJoinInput, error) {
+			return ec.unmarshalNFlashSaleJoinInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleJoinInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1902,6 +2510,20 @@ func (ec *executionContext) field_Subscription_flashSaleChanged_args(ctx context
 	return args, nil
 }
 
+func (ec *executionContext) field_Subscription_flashSaleTicketChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ticketId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ticketId"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field___Directive_args_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -1983,6 +2605,144 @@ func (ec *executionContext) _Account_id(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_Account_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_algorithm(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_algorithm(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Algorithm, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_algorithm(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_challenge(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_challenge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Challenge, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_challenge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_maxNumber(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_maxNumber(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MaxNumber, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_maxNumber(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_salt(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_salt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Salt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_salt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_signature(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_signature(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Signature, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_signature(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Challenge_expiresAt(ctx context.Context, field graphql.CollectedField, obj *flashsale.Challenge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Challenge_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Challenge_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Challenge", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
 func (ec *executionContext) _Entity_findManyFlashSaleByIDs(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -2067,6 +2827,50 @@ func (ec *executionContext) fieldContext_Entity_findManyFlashSaleBookingByIDs(ct
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Entity_findManyFlashSaleBookingByIDs_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entity_findManyFlashSaleTicketByIDs(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entity_findManyFlashSaleTicketByIDs(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Entity().FindManyFlashSaleTicketByIDs(ctx, fc.Args["reps"].([]*FlashSaleTicketByIDsInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*flashsale.Turn) graphql.Marshaler {
+			return ec.marshalOFlashSaleTicket2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Entity_findManyFlashSaleTicketByIDs(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleTicket(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Entity_findManyFlashSaleTicketByIDs_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -2340,6 +3144,275 @@ func (ec *executionContext) _FlashSale_holdSeconds(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_FlashSale_holdSeconds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("FlashSale", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_admission(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_admission(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Admission, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v flashsale.Policy) graphql.Marshaler {
+			return ec.marshalNAdmissionPolicy2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐPolicy(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_admission(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, false, false, errors.New("field of type AdmissionPolicy does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_roomOpensAt(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_roomOpensAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().RoomOpensAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_roomOpensAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_challengeDifficulty(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_challengeDifficulty(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Difficulty, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_challengeDifficulty(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_admitPerSecond(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_admitPerSecond(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AdmitPerSecond, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_admitPerSecond(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_admissionSeconds(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_admissionSeconds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().AdmissionSeconds(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_admissionSeconds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_seedHash(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_seedHash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().SeedHash(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_seedHash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_seed(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_seed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().Seed(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_seed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSale", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSale_drawnTickets(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_drawnTickets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.FlashSale().DrawnTickets(ctx, obj, fc.Args["first"].(int), fc.Args["after"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOID2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_drawnTickets(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSale",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type ID does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_FlashSale_drawnTickets_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FlashSale_challenge(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_challenge(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().Challenge(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *flashsale.Challenge) graphql.Marshaler {
+			return ec.marshalOChallenge2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐChallenge(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_challenge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSale",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Challenge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FlashSale_myTicket(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSale_myTicket(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSale().MyTicket(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *flashsale.Turn) graphql.Marshaler {
+			return ec.marshalOFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSale_myTicket(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSale",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleTicket(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _FlashSale_live(ctx context.Context, field graphql.CollectedField, obj *flashsale.Sale) (ret graphql.Marshaler) {
@@ -2975,6 +4048,29 @@ func (ec *executionContext) fieldContext_FlashSaleEvent_sold(_ context.Context, 
 	return graphql.NewScalarFieldContext("FlashSaleEvent", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _FlashSaleEvent_waiting(ctx context.Context, field graphql.CollectedField, obj *flashsale.Live) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleEvent_waiting(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Waiting(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleEvent_waiting(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleEvent", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _FlashSaleEvent_offers(ctx context.Context, field graphql.CollectedField, obj *flashsale.Live) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3051,6 +4147,93 @@ func (ec *executionContext) _FlashSaleEvent_seq(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_FlashSaleEvent_seq(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("FlashSaleEvent", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleJoinPayload_ticket(ctx context.Context, field graphql.CollectedField, obj *FlashSaleJoinPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleJoinPayload_ticket(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ticket, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *flashsale.Turn) graphql.Marshaler {
+			return ec.marshalOFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleJoinPayload_ticket(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSaleJoinPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleTicket(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FlashSaleJoinPayload_pollAfter(ctx context.Context, field graphql.CollectedField, obj *FlashSaleJoinPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleJoinPayload_pollAfter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PollAfter, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleJoinPayload_pollAfter(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleJoinPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleJoinPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *FlashSaleJoinPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleJoinPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []FlashSaleUserError) graphql.Marshaler {
+			return ec.marshalNFlashSaleUserError2ᚕgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleJoinPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSaleJoinPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleUserError(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _FlashSaleOffer_variant(ctx context.Context, field graphql.CollectedField, obj *flashsale.Offer) (ret graphql.Marshaler) {
@@ -3383,6 +4566,245 @@ func (ec *executionContext) fieldContext_FlashSaleThrottled_pollAfter(_ context.
 	return graphql.NewScalarFieldContext("FlashSaleThrottled", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _FlashSaleTicket_id(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_status(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v flashsale.TicketStatus) graphql.Marshaler {
+			return ec.marshalNTicketStatus2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTicketStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, false, false, errors.New("field of type TicketStatus does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_final(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_final(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Final, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_final(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_sale(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_sale(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSaleTicket().Sale(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *flashsale.Sale) graphql.Marshaler {
+			return ec.marshalNFlashSale2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐSale(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_sale(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FlashSaleTicket",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSale(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FlashSaleTicket_joinedAt(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_joinedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.JoinedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_joinedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_position(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_position(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSaleTicket().Position(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_position(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_etaSeconds(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_etaSeconds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSaleTicket().EtaSeconds(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_etaSeconds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_admissionToken(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_admissionToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSaleTicket().AdmissionToken(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_admissionToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_admissionExpiresAt(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_admissionExpiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FlashSaleTicket().AdmissionExpiresAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_admissionExpiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _FlashSaleTicket_pollAfter(ctx context.Context, field graphql.CollectedField, obj *flashsale.Turn) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FlashSaleTicket_pollAfter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PollAfter, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FlashSaleTicket_pollAfter(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FlashSaleTicket", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _FlashSaleUserError_code(ctx context.Context, field graphql.CollectedField, obj *FlashSaleUserError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3580,6 +5002,50 @@ func (ec *executionContext) fieldContext_Mutation_flashSaleCancel(ctx context.Co
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_flashSaleCancel_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_flashSaleJoin(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_flashSaleJoin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().FlashSaleJoin(ctx, fc.Args["input"].(FlashSaleJoinInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *FlashSaleJoinPayload) graphql.Marshaler {
+			return ec.marshalNFlashSaleJoinPayload2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleJoinPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_flashSaleJoin(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleJoinPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_flashSaleJoin_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4166,6 +5632,50 @@ func (ec *executionContext) fieldContext_Subscription_flashSaleChanged(ctx conte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_flashSaleChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_flashSaleTicketChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_flashSaleTicketChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().FlashSaleTicketChanged(ctx, fc.Args["ticketId"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *flashsale.Turn) graphql.Marshaler {
+			return ec.marshalNFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_flashSaleTicketChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FlashSaleTicket(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_flashSaleTicketChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5265,7 +6775,7 @@ func (ec *executionContext) unmarshalInputFlashSaleBookInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"saleId", "variantId", "idempotencyKey"}
+	fieldsInOrder := [...]string{"saleId", "variantId", "admissionToken", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -5286,6 +6796,13 @@ func (ec *executionContext) unmarshalInputFlashSaleBookInput(ctx context.Context
 				return it, err
 			}
 			it.VariantID = data
+		case "admissionToken":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("admissionToken"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AdmissionToken = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalNID2string(ctx, v)
@@ -5383,6 +6900,43 @@ func (ec *executionContext) unmarshalInputFlashSaleCancelInput(ctx context.Conte
 				return it, err
 			}
 			it.ID = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputFlashSaleJoinInput(ctx context.Context, obj any) (FlashSaleJoinInput, error) {
+	var it FlashSaleJoinInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"saleId", "solution"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "saleId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("saleId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SaleID = data
+		case "solution":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("solution"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Solution = data
 		}
 	}
 	return it, nil
@@ -5490,8 +7044,20 @@ func (ec *executionContext) unmarshalInputFlashSaleSaveInput(ctx context.Context
 	if _, present := asMap["holdSeconds"]; !present {
 		asMap["holdSeconds"] = 240
 	}
+	if _, present := asMap["admission"]; !present {
+		asMap["admission"] = "LOTTERY"
+	}
+	if _, present := asMap["challengeDifficulty"]; !present {
+		asMap["challengeDifficulty"] = 50000
+	}
+	if _, present := asMap["admitPerSecond"]; !present {
+		asMap["admitPerSecond"] = 100
+	}
+	if _, present := asMap["admissionSeconds"]; !present {
+		asMap["admissionSeconds"] = 120
+	}
 
-	fieldsInOrder := [...]string{"id", "title", "offers", "limitPerAccount", "holdSeconds", "startsAt", "endsAt", "idempotencyKey"}
+	fieldsInOrder := [...]string{"id", "title", "offers", "limitPerAccount", "holdSeconds", "startsAt", "endsAt", "admission", "roomOpensAt", "challengeDifficulty", "admitPerSecond", "admissionSeconds", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -5547,6 +7113,41 @@ func (ec *executionContext) unmarshalInputFlashSaleSaveInput(ctx context.Context
 				return it, err
 			}
 			it.EndsAt = data
+		case "admission":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("admission"))
+			data, err := ec.unmarshalNAdmissionPolicy2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐPolicy(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Admission = data
+		case "roomOpensAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("roomOpensAt"))
+			data, err := ec.unmarshalODateTime2ᚖtimeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RoomOpensAt = data
+		case "challengeDifficulty":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("challengeDifficulty"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChallengeDifficulty = data
+		case "admitPerSecond":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("admitPerSecond"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AdmitPerSecond = data
+		case "admissionSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("admissionSeconds"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AdmissionSeconds = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalNID2string(ctx, v)
@@ -5554,6 +7155,36 @@ func (ec *executionContext) unmarshalInputFlashSaleSaveInput(ctx context.Context
 				return it, err
 			}
 			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputFlashSaleTicketByIDsInput(ctx context.Context, obj any) (FlashSaleTicketByIDsInput, error) {
+	var it FlashSaleTicketByIDsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"ID"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "ID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ID"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
 		}
 	}
 	return it, nil
@@ -5709,6 +7340,13 @@ func (ec *executionContext) __Entity(ctx context.Context, sel ast.SelectionSet, 
 			return graphql.Null
 		}
 		return ec._ProductVariant(ctx, sel, obj)
+	case flashsale.Turn:
+		return ec._FlashSaleTicket(ctx, sel, &obj)
+	case *flashsale.Turn:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FlashSaleTicket(ctx, sel, obj)
 	case flashsale.Booking:
 		return ec._FlashSaleBooking(ctx, sel, &obj)
 	case *flashsale.Booking:
@@ -5757,6 +7395,69 @@ func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, 
 			out.Values[i] = graphql.MarshalString("Account")
 		case "id":
 			out.Values[i] = ec._Account_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var challengeImplementors = []string{"Challenge"}
+
+func (ec *executionContext) _Challenge(ctx context.Context, sel ast.SelectionSet, obj *flashsale.Challenge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, challengeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Challenge")
+		case "algorithm":
+			out.Values[i] = ec._Challenge_algorithm(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "challenge":
+			out.Values[i] = ec._Challenge_challenge(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "maxNumber":
+			out.Values[i] = ec._Challenge_maxNumber(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "salt":
+			out.Values[i] = ec._Challenge_salt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "signature":
+			out.Values[i] = ec._Challenge_signature(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._Challenge_expiresAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -5833,6 +7534,28 @@ func (ec *executionContext) _Entity(ctx context.Context, sel ast.SelectionSet) g
 					}
 				}()
 				res = ec._Entity_findManyFlashSaleBookingByIDs(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "findManyFlashSaleTicketByIDs":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Entity_findManyFlashSaleTicketByIDs(ctx, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -6017,6 +7740,287 @@ func (ec *executionContext) _FlashSale(ctx context.Context, sel ast.SelectionSet
 				}()
 				res = ec._FlashSale_holdSeconds(ctx, field, obj)
 				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "admission":
+			out.Values[i] = ec._FlashSale_admission(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "roomOpensAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_roomOpensAt(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "challengeDifficulty":
+			out.Values[i] = ec._FlashSale_challengeDifficulty(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "admitPerSecond":
+			out.Values[i] = ec._FlashSale_admitPerSecond(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "admissionSeconds":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_admissionSeconds(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "seedHash":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_seedHash(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "seed":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_seed(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "drawnTickets":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_drawnTickets(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "challenge":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_challenge(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "myTicket":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSale_myTicket(ctx, field, obj)
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -6494,6 +8498,11 @@ func (ec *executionContext) _FlashSaleEvent(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "waiting":
+			out.Values[i] = ec._FlashSaleEvent_waiting(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "offers":
 			out.Values[i] = ec._FlashSaleEvent_offers(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -6506,6 +8515,54 @@ func (ec *executionContext) _FlashSaleEvent(ctx context.Context, sel ast.Selecti
 			}
 		case "seq":
 			out.Values[i] = ec._FlashSaleEvent_seq(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var flashSaleJoinPayloadImplementors = []string{"FlashSaleJoinPayload"}
+
+func (ec *executionContext) _FlashSaleJoinPayload(ctx context.Context, sel ast.SelectionSet, obj *FlashSaleJoinPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, flashSaleJoinPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FlashSaleJoinPayload")
+		case "ticket":
+			out.Values[i] = ec._FlashSaleJoinPayload_ticket(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pollAfter":
+			out.Values[i] = ec._FlashSaleJoinPayload_pollAfter(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._FlashSaleJoinPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -6788,6 +8845,254 @@ func (ec *executionContext) _FlashSaleThrottled(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var flashSaleTicketImplementors = []string{"FlashSaleTicket", "_Entity"}
+
+func (ec *executionContext) _FlashSaleTicket(ctx context.Context, sel ast.SelectionSet, obj *flashsale.Turn) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, flashSaleTicketImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FlashSaleTicket")
+		case "id":
+			out.Values[i] = ec._FlashSaleTicket_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._FlashSaleTicket_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "final":
+			out.Values[i] = ec._FlashSaleTicket_final(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sale":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSaleTicket_sale(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "joinedAt":
+			out.Values[i] = ec._FlashSaleTicket_joinedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "position":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSaleTicket_position(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "etaSeconds":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSaleTicket_etaSeconds(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "admissionToken":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSaleTicket_admissionToken(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "admissionExpiresAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FlashSaleTicket_admissionExpiresAt(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "pollAfter":
+			out.Values[i] = ec._FlashSaleTicket_pollAfter(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var flashSaleUserErrorImplementors = []string{"FlashSaleUserError", "UserError"}
 
 func (ec *executionContext) _FlashSaleUserError(ctx context.Context, sel ast.SelectionSet, obj *FlashSaleUserError) graphql.Marshaler {
@@ -6909,6 +9214,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "flashSaleCancel":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_flashSaleCancel(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "flashSaleJoin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_flashSaleJoin(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -7295,6 +9607,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "flashSaleChanged":
 		return ec._Subscription_flashSaleChanged(ctx, fields[0])
+	case "flashSaleTicketChanged":
+		return ec._Subscription_flashSaleTicketChanged(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -7740,6 +10054,23 @@ func (ec *executionContext) marshalNAccount2ᚖgithubᚗcomᚋsoukᚑshopᚋsouk
 	return ec._Account(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNAdmissionPolicy2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐPolicy(ctx context.Context, v any) (flashsale.Policy, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := flashsale.Policy(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAdmissionPolicy2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐPolicy(ctx context.Context, sel ast.SelectionSet, v flashsale.Policy) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNBookingStatus2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐBookingStatus(ctx context.Context, v any) (flashsale.BookingStatus, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := flashsale.BookingStatus(tmp)
@@ -7969,6 +10300,21 @@ func (ec *executionContext) marshalNFlashSaleEvent2ᚖgithubᚗcomᚋsoukᚑshop
 	return ec._FlashSaleEvent(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNFlashSaleJoinInput2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleJoinInput(ctx context.Context, v any) (FlashSaleJoinInput, error) {
+	res, err := ec.unmarshalInputFlashSaleJoinInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFlashSaleJoinPayload2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleJoinPayload(ctx context.Context, sel ast.SelectionSet, v *FlashSaleJoinPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FlashSaleJoinPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNFlashSaleOffer2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐOffer(ctx context.Context, sel ast.SelectionSet, v flashsale.Offer) graphql.Marshaler {
 	return ec._FlashSaleOffer(ctx, sel, &v)
 }
@@ -8053,6 +10399,30 @@ func (ec *executionContext) marshalNFlashSaleStatus2githubᚗcomᚋsoukᚑshop�
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx context.Context, sel ast.SelectionSet, v *flashsale.Turn) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FlashSaleTicket(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNFlashSaleTicketByIDsInput2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleTicketByIDsInput(ctx context.Context, v any) ([]*FlashSaleTicketByIDsInput, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*FlashSaleTicketByIDsInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalOFlashSaleTicketByIDsInput2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleTicketByIDsInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func (ec *executionContext) marshalNFlashSaleUserError2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleUserError(ctx context.Context, sel ast.SelectionSet, v FlashSaleUserError) graphql.Marshaler {
@@ -8174,6 +10544,23 @@ func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) 
 func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNTicketStatus2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTicketStatus(ctx context.Context, v any) (flashsale.TicketStatus, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := flashsale.TicketStatus(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTicketStatus2githubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTicketStatus(ctx context.Context, sel ast.SelectionSet, v flashsale.TicketStatus) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -8565,6 +10952,29 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) unmarshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, v any) (*CacheControlScope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(CacheControlScope)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, sel ast.SelectionSet, v *CacheControlScope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func (ec *executionContext) marshalOChallenge2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐChallenge(ctx context.Context, sel ast.SelectionSet, v *flashsale.Challenge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Challenge(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOCountryCode2ᚖstring(ctx context.Context, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
@@ -8725,6 +11135,69 @@ func (ec *executionContext) marshalOFlashSaleStatus2ᚖgithubᚗcomᚋsoukᚑsho
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) marshalOFlashSaleTicket2ᚕᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx context.Context, sel ast.SelectionSet, v []*flashsale.Turn) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalOFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx, sel, v[i])
+	})
+
+	return ret
+}
+
+func (ec *executionContext) marshalOFlashSaleTicket2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚐTurn(ctx context.Context, sel ast.SelectionSet, v *flashsale.Turn) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._FlashSaleTicket(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOFlashSaleTicketByIDsInput2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋflashsaleᚋinternalᚋgenᚐFlashSaleTicketByIDsInput(ctx context.Context, v any) (*FlashSaleTicketByIDsInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputFlashSaleTicketByIDsInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNID2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOID2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNID2string(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (*string, error) {

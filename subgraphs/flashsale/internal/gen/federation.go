@@ -139,6 +139,8 @@ func isMulti(typeName string) bool {
 		return true
 	case "FlashSaleBooking":
 		return true
+	case "FlashSaleTicket":
+		return true
 	case "ProductVariant":
 		return true
 	default:
@@ -243,6 +245,46 @@ func (ec *executionContext) resolveManyEntities(
 			}
 
 			entities, err := ec.Resolvers.Entity().FindManyFlashSaleBookingByIDs(ctx, typedReps)
+			entityErrs, err := fedruntime.SplitEntityBatchErrors(err)
+			if err != nil {
+				return err
+			}
+
+			for i, entity := range entities {
+				if i < len(entityErrs) && entityErrs[i] != nil {
+					ec.Error(graphql.WithPathContext(ctx, graphql.NewPathWithIndex(reps[i].index)), entityErrs[i])
+					continue
+				}
+				list[reps[i].index] = entity
+			}
+			return nil
+
+		default:
+			return fmt.Errorf("unknown resolver: %s", resolverName)
+		}
+
+	case "FlashSaleTicket":
+		resolverName, err := entityResolverNameForFlashSaleTicket(ctx, reps[0].entity)
+		if err != nil {
+			return fmt.Errorf(`finding resolver for Entity "FlashSaleTicket": %w`, err)
+		}
+		switch resolverName {
+
+		case "findManyFlashSaleTicketByIDs":
+			typedReps := make([]*FlashSaleTicketByIDsInput, len(reps))
+
+			for i, rep := range reps {
+				id0, err := ec.unmarshalNID2string(ctx, rep.entity["id"])
+				if err != nil {
+					return errors.New(fmt.Sprintf("Field %s undefined in schema.", "id"))
+				}
+
+				typedReps[i] = &FlashSaleTicketByIDsInput{
+					ID: id0,
+				}
+			}
+
+			entities, err := ec.Resolvers.Entity().FindManyFlashSaleTicketByIDs(ctx, typedReps)
 			entityErrs, err := fedruntime.SplitEntityBatchErrors(err)
 			if err != nil {
 				return err
@@ -373,6 +415,41 @@ func entityResolverNameForFlashSaleBooking(ctx context.Context, rep EntityRepres
 		return "findManyFlashSaleBookingByIDs", nil
 	}
 	return "", fmt.Errorf("%w for FlashSaleBooking due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForFlashSaleTicket(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for FlashSaleTicket", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for FlashSaleTicket", ErrTypeNotFound))
+			break
+		}
+		return "findManyFlashSaleTicketByIDs", nil
+	}
+	return "", fmt.Errorf("%w for FlashSaleTicket due to %v", ErrTypeNotFound,
 		errors.Join(entityResolverErrs...).Error())
 }
 

@@ -44,6 +44,8 @@ type FlashSaleBookInput struct {
 	SaleID string `json:"saleId"`
 	// Which variant; may be left out when the sale has but one.
 	VariantID *string `json:"variantId,omitempty"`
+	// The caller's admission to a sale with a waiting room; a sale without one does not look at it.
+	AdmissionToken *string `json:"admissionToken,omitempty"`
 	// Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
@@ -70,6 +72,24 @@ type FlashSaleByIDsInput struct {
 type FlashSaleCancelInput struct {
 	// The sale's id.
 	ID string `json:"id"`
+}
+
+// Which waiting room to join.
+type FlashSaleJoinInput struct {
+	// Of which sale.
+	SaleID string `json:"saleId"`
+	// The solution of the caller's `challenge`: base64 of ALTCHA's JSON, as its widget makes it.
+	Solution string `json:"solution"`
+}
+
+// What comes of joining.
+type FlashSaleJoinPayload struct {
+	// The caller's ticket, or null when `userErrors` or `pollAfter` say why there is none.
+	Ticket *flashsale.Turn `json:"ticket,omitempty"`
+	// When to try again with a new challenge, as too many came at once; null otherwise.
+	PollAfter *time.Time `json:"pollAfter,omitempty"`
+	// Empty on success.
+	UserErrors []FlashSaleUserError `json:"userErrors"`
 }
 
 // One variant in a sale, as input.
@@ -122,6 +142,16 @@ type FlashSaleSaveInput struct {
 	StartsAt time.Time `json:"startsAt"`
 	// When booking ends: in the future, after the start, and at most 30 days after it.
 	EndsAt time.Time `json:"endsAt"`
+	// How people get in.
+	Admission flashsale.Policy `json:"admission"`
+	// When the waiting room opens: at most 7 days before the start, not after it. Ten minutes before the start when left out.
+	RoomOpensAt *time.Time `json:"roomOpensAt,omitempty"`
+	// How many numbers a challenge has to be found among, 1,000 to 10,000,000. A phone tries some 100,000 a second.
+	ChallengeDifficulty int `json:"challengeDifficulty"`
+	// How many people are let in each second at most, 1 to 10,000, and never more than there are units for.
+	AdmitPerSecond int `json:"admitPerSecond"`
+	// How long who is let in may take to book, 5 to 900.
+	AdmissionSeconds int `json:"admissionSeconds"`
 	// Chosen by the client; the same for every retry. 8 to 128 characters.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
@@ -145,6 +175,10 @@ type FlashSaleThrottled struct {
 }
 
 func (FlashSaleThrottled) IsFlashSaleBookResult() {}
+
+type FlashSaleTicketByIDsInput struct {
+	ID string `json:"ID"`
+}
 
 // A refusal of a mutation of flash sales.
 type FlashSaleUserError struct {
@@ -187,6 +221,64 @@ func (Seller) IsEntity() {}
 type Subscription struct {
 }
 
+// For whom a value may be kept.
+type CacheControlScope string
+
+const (
+	// It is everybody's.
+	CacheControlScopePublic CacheControlScope = "PUBLIC"
+	// It is the caller's.
+	CacheControlScopePrivate CacheControlScope = "PRIVATE"
+)
+
+var AllCacheControlScope = []CacheControlScope{
+	CacheControlScopePublic,
+	CacheControlScopePrivate,
+}
+
+func (e CacheControlScope) IsValid() bool {
+	switch e {
+	case CacheControlScopePublic, CacheControlScopePrivate:
+		return true
+	}
+	return false
+}
+
+func (e CacheControlScope) String() string {
+	return string(e)
+}
+
+func (e *CacheControlScope) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = CacheControlScope(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid CacheControlScope", str)
+	}
+	return nil
+}
+
+func (e CacheControlScope) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *CacheControlScope) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e CacheControlScope) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // Why a mutation of flash sales was refused.
 type FlashSaleErrorCode string
 
@@ -197,7 +289,15 @@ const (
 	FlashSaleErrorCodeNotFound FlashSaleErrorCode = "NOT_FOUND"
 	// The sale has not started, or is over.
 	FlashSaleErrorCodeNotOpen FlashSaleErrorCode = "NOT_OPEN"
-	// The sale has started, and buyers rely on what this would change.
+	// The sale has no waiting room: book right away.
+	FlashSaleErrorCodeNoWaitingRoom FlashSaleErrorCode = "NO_WAITING_ROOM"
+	// The challenge is not solved, or it is not the caller's, has run out, or was used before.
+	FlashSaleErrorCodeChallengeFailed FlashSaleErrorCode = "CHALLENGE_FAILED"
+	// Every unit is sold for good: there is nothing to wait for.
+	FlashSaleErrorCodeSoldOut FlashSaleErrorCode = "SOLD_OUT"
+	// It takes an admission to book, of the caller's, for this sale, that is neither used nor run out.
+	FlashSaleErrorCodeNotAdmitted FlashSaleErrorCode = "NOT_ADMITTED"
+	// The sale has started, or its waiting room is open, and buyers rely on what this would change.
 	FlashSaleErrorCodeStarted FlashSaleErrorCode = "STARTED"
 	// Another change of the sale is still under way.
 	FlashSaleErrorCodeChanging FlashSaleErrorCode = "CHANGING"
@@ -215,6 +315,10 @@ var AllFlashSaleErrorCode = []FlashSaleErrorCode{
 	FlashSaleErrorCodeInvalid,
 	FlashSaleErrorCodeNotFound,
 	FlashSaleErrorCodeNotOpen,
+	FlashSaleErrorCodeNoWaitingRoom,
+	FlashSaleErrorCodeChallengeFailed,
+	FlashSaleErrorCodeSoldOut,
+	FlashSaleErrorCodeNotAdmitted,
 	FlashSaleErrorCodeStarted,
 	FlashSaleErrorCodeChanging,
 	FlashSaleErrorCodeInsufficientStock,
@@ -225,7 +329,7 @@ var AllFlashSaleErrorCode = []FlashSaleErrorCode{
 
 func (e FlashSaleErrorCode) IsValid() bool {
 	switch e {
-	case FlashSaleErrorCodeInvalid, FlashSaleErrorCodeNotFound, FlashSaleErrorCodeNotOpen, FlashSaleErrorCodeStarted, FlashSaleErrorCodeChanging, FlashSaleErrorCodeInsufficientStock, FlashSaleErrorCodeBeingPaid, FlashSaleErrorCodeBooked, FlashSaleErrorCodeIdempotencyConflict:
+	case FlashSaleErrorCodeInvalid, FlashSaleErrorCodeNotFound, FlashSaleErrorCodeNotOpen, FlashSaleErrorCodeNoWaitingRoom, FlashSaleErrorCodeChallengeFailed, FlashSaleErrorCodeSoldOut, FlashSaleErrorCodeNotAdmitted, FlashSaleErrorCodeStarted, FlashSaleErrorCodeChanging, FlashSaleErrorCodeInsufficientStock, FlashSaleErrorCodeBeingPaid, FlashSaleErrorCodeBooked, FlashSaleErrorCodeIdempotencyConflict:
 		return true
 	}
 	return false

@@ -48,6 +48,7 @@ type ResolverRoot interface {
 }
 
 type DirectiveRoot struct {
+	Shared func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -1002,6 +1003,43 @@ directive @listSize(
   requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 `, BuiltIn: false},
+	{Name: "../../../../schema/hints.graphqls", Input: `# What the schema tells the gateway beyond types. Read beside the files of those subgraphs that use it.
+"""
+For how long anybody may keep the value: the least of an answer's fields counts. A field of the root, or one that returns an object, may not be
+kept unless it says so or inherits; any other is kept as long as the object it is of.
+"""
+directive @cacheControl(
+  "Seconds."
+  maxAge: Int
+  "For whom. PRIVATE values are kept by nobody."
+  scope: CacheControlScope
+  "As long as the object it is of."
+  inheritMaxAge: Boolean
+) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
+
+"For whom a value may be kept."
+enum CacheControlScope @inaccessible {
+  "It is everybody's."
+  PUBLIC
+  "It is the caller's."
+  PRIVATE
+}
+
+"""
+All who ask for one and the same value here draw from one bucket, beside their own: the gateway refuses what is beyond it before anything
+is asked of anybody.
+"""
+directive @bucket(
+  "Which kind of bucket."
+  name: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+
+"""
+What is told is the same for everybody who listens, and each event says by itself how things stand: the gateway passes one stream on to
+all of them, and gives whoever comes later the last event first.
+"""
+directive @shared on FIELD_DEFINITION
+`, BuiltIn: false},
 	{Name: "../../../../schema/inventory.graphqls", Input: `type Query {
   "A hold on stock, for whom it is held and staff; null for everybody else."
   reservation(
@@ -1064,7 +1102,7 @@ type Product @key(fields: "id") {
   "Starts with ` + "`" + `prod_` + "`" + `."
   id: ID!
   "Whether any variant can be had; null when inventory cannot be reached."
-  inStock: Boolean
+  inStock: Boolean @cacheControl(maxAge: 0)
 }
 
 "Whether something can be had."
@@ -8822,6 +8860,22 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	_ = ctx
 	res := graphql.MarshalBoolean(*v)
 	return res
+}
+
+func (ec *executionContext) unmarshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, v any) (*CacheControlScope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(CacheControlScope)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOCacheControlScope2ᚖgithubᚗcomᚋsoukᚑshopᚋsoukᚋsubgraphsᚋinventoryᚋinternalᚋgenᚐCacheControlScope(ctx context.Context, sel ast.SelectionSet, v *CacheControlScope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) unmarshalOCountryCode2ᚖstring(ctx context.Context, v any) (*string, error) {

@@ -47,9 +47,12 @@ func New(t testing.TB) *Engine {
 		t.Fatal(err)
 	}
 	e := &Engine{Alias: "test_" + strings.ToLower(ulid.Make().String()), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	lines := &http.Transport{} // of its own: whoever closes an httptest.Server closes lines of the default one
+	t.Cleanup(lines.CloseIdleConnections)
 	proxy := &httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Transport: lines,
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	way := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if e.note(r.Method + " " + r.URL.Path) {

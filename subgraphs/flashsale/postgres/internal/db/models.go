@@ -6,6 +6,8 @@ package db
 
 import (
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Booking struct {
@@ -53,17 +55,48 @@ type Pool struct {
 	Seq             int64
 }
 
+type Room struct {
+	SaleID    string
+	Joined    int64
+	Entrants  int64
+	Called    int64
+	ClosedAt  *time.Time
+	DrawnAt   *time.Time
+	MeteredAt *time.Time
+	Pace      float64
+	PacedAt   *time.Time
+	Rev       int64
+}
+
 type Sale struct {
-	ID              string
-	SellerID        string
-	Title           string
-	StartsAt        time.Time
-	EndsAt          time.Time
-	LimitPerAccount int32
-	HoldSeconds     int32
-	CancelledAt     *time.Time
-	Told            string
-	Seq             int64
+	ID               string
+	SellerID         string
+	Title            string
+	StartsAt         time.Time
+	EndsAt           time.Time
+	LimitPerAccount  int32
+	HoldSeconds      int32
+	CancelledAt      *time.Time
+	Told             string
+	Seq              int64
+	Admission        string
+	RoomOpensAt      time.Time
+	Difficulty       int32
+	AdmitPerSecond   int32
+	AdmissionSeconds int32
+	Seed             []byte
+}
+
+type Ticket struct {
+	ID            string
+	SaleID        string
+	AccountID     string
+	Number        int64
+	Lot           pgtype.Int8
+	Status        string
+	JoinedAt      time.Time
+	AdmittedUntil *time.Time
+	BookingID     *string
 }
 
 type Transfer struct {

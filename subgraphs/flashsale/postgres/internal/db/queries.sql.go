@@ -74,21 +74,38 @@ func (q *Queries) AddPools(ctx context.Context, arg AddPoolsParams) error {
 	return err
 }
 
+const addRoom = `-- name: AddRoom :exec
+INSERT INTO rooms (sale_id) VALUES ($1)
+`
+
+func (q *Queries) AddRoom(ctx context.Context, saleID string) error {
+	_, err := q.db.Exec(ctx, addRoom, saleID)
+	return err
+}
+
 const addSale = `-- name: AddSale :exec
-INSERT INTO sales (id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, told, seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO sales (id, seller_id, title, starts_at, ends_at, limit_per_account, hold_seconds, told, seq,
+    admission, room_opens_at, difficulty, admit_per_second, admission_seconds, seed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, $13, $14, $15)
 `
 
 type AddSaleParams struct {
-	ID              string
-	SellerID        string
-	Title           string
-	StartsAt        time.Time
-	EndsAt          time.Time
-	LimitPerAccount int32
-	HoldSeconds     int32
-	Told            string
-	Seq             int64
+	ID               string
+	SellerID         string
+	Title            string
+	StartsAt         time.Time
+	EndsAt           time.Time
+	LimitPerAccount  int32
+	HoldSeconds      int32
+	Told             string
+	Seq              int64
+	Admission        string
+	RoomOpensAt      time.Time
+	Difficulty       int32
+	AdmitPerSecond   int32
+	AdmissionSeconds int32
+	Seed             []byte
 }
 
 func (q *Queries) AddSale(ctx context.Context, arg AddSaleParams) error {
@@ -102,6 +119,38 @@ func (q *Queries) AddSale(ctx context.Context, arg AddSaleParams) error {
 		arg.HoldSeconds,
 		arg.Told,
 		arg.Seq,
+		arg.Admission,
+		arg.RoomOpensAt,
+		arg.Difficulty,
+		arg.AdmitPerSecond,
+		arg.AdmissionSeconds,
+		arg.Seed,
+	)
+	return err
+}
+
+const addTickets = `-- name: AddTickets :exec
+INSERT INTO tickets (id, sale_id, account_id, number, lot, status, joined_at)
+SELECT unnest($1::text[]), $2, unnest($3::text[]), unnest($4::bigint[]), nullif(unnest($5::bigint[]), -1), 'WAITING', $6
+`
+
+type AddTicketsParams struct {
+	Ids        []string
+	SaleID     string
+	AccountIds []string
+	Numbers    []int64
+	Lots       []int64
+	At         time.Time
+}
+
+func (q *Queries) AddTickets(ctx context.Context, arg AddTicketsParams) error {
+	_, err := q.db.Exec(ctx, addTickets,
+		arg.Ids,
+		arg.SaleID,
+		arg.AccountIds,
+		arg.Numbers,
+		arg.Lots,
+		arg.At,
 	)
 	return err
 }
@@ -255,6 +304,60 @@ func (q *Queries) Audit(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
+const auditRooms = `-- name: AuditRooms :many
+WITH drawn AS (
+    SELECT id, sale_id, status, lot, row_number() OVER (PARTITION BY sale_id ORDER BY lot, id) AS place FROM tickets WHERE lot IS NOT NULL
+), counts AS (
+    SELECT sale_id, count(*) AS joined, count(lot) AS entrants, count(*) FILTER (WHERE status <> 'WAITING') AS called, max(number) AS newest,
+           coalesce(max(number) FILTER (WHERE lot IS NOT NULL), 0) AS newest_entrant
+    FROM tickets GROUP BY sale_id
+)
+SELECT format('room of %s: %s joined, %s of them in the draw, and %s were called, but there are tickets of %s, %s and %s', r.sale_id, r.joined, r.entrants,
+              r.called, coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))::text AS damage
+FROM rooms r LEFT JOIN counts c ON c.sale_id = r.sale_id
+WHERE (r.joined, r.entrants, r.called) <> (coalesce(c.joined, 0), coalesce(c.entrants, 0), coalesce(c.called, 0))
+UNION ALL
+SELECT format('room of %s: tickets are numbered up to %s, and those of the draw up to %s, but there are %s and %s', sale_id, newest, newest_entrant, joined, entrants)
+FROM counts WHERE newest <> joined OR newest_entrant <> entrants
+UNION ALL
+SELECT format('ticket %s of %s is %s at place %s, when %s were called', t.id, t.sale_id, t.status, t.place, r.called)
+FROM (SELECT id, sale_id, status, place FROM drawn UNION ALL SELECT id, sale_id, status, number FROM tickets WHERE lot IS NULL) AS t
+JOIN rooms r ON r.sale_id = t.sale_id WHERE (t.status <> 'WAITING') <> (t.place <= r.called)
+UNION ALL
+SELECT format('milestone %s of %s is %s, who has another place', m.place, m.sale_id, m.ticket_id)
+FROM milestones m LEFT JOIN drawn d ON d.id = m.ticket_id AND d.sale_id = m.sale_id AND d.lot = m.lot WHERE d.place IS DISTINCT FROM m.place
+UNION ALL
+SELECT format('ticket %s is USED for booking %s, which is not of its account and sale', t.id, t.booking_id)
+FROM tickets t LEFT JOIN bookings b ON b.id = t.booking_id AND b.sale_id = t.sale_id AND b.account_id = t.account_id
+WHERE t.status = 'USED' AND b.id IS NULL
+UNION ALL
+SELECT format('booking %s was made with %s tickets', b.id, count(t.id))
+FROM bookings b JOIN sales s ON s.id = b.sale_id AND s.admission <> 'OPEN_DOOR' LEFT JOIN tickets t ON t.booking_id = b.id AND t.status = 'USED'
+GROUP BY b.id HAVING count(t.id) <> 1
+ORDER BY 1
+`
+
+// AuditRooms says where tickets, the numbers of their rooms, the draws and the bookings disagree.
+func (q *Queries) AuditRooms(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, auditRooms)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var damage string
+		if err := rows.Scan(&damage); err != nil {
+			return nil, err
+		}
+		items = append(items, damage)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const beginChange = `-- name: BeginChange :exec
 INSERT INTO changes (id, sale_id, account_id, seller_id, key, input_hash, plan, needs, decision, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9)
@@ -286,6 +389,50 @@ func (q *Queries) BeginChange(ctx context.Context, arg BeginChangeParams) error 
 		arg.At,
 	)
 	return err
+}
+
+const bookedAfter = `-- name: BookedAfter :many
+SELECT id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot FROM bookings WHERE status = 'BOOKED' AND id > $1 ORDER BY id LIMIT $2
+`
+
+type BookedAfterParams struct {
+	After string
+	Most  int32
+}
+
+func (q *Queries) BookedAfter(ctx context.Context, arg BookedAfterParams) ([]Booking, error) {
+	rows, err := q.db.Query(ctx, bookedAfter, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Booking
+	for rows.Next() {
+		var i Booking
+		if err := rows.Scan(
+			&i.ID,
+			&i.SaleID,
+			&i.VariantID,
+			&i.AccountID,
+			&i.Key,
+			&i.Status,
+			&i.Amount,
+			&i.Currency,
+			&i.OrderID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ExpiresAt,
+			&i.SaleSlot,
+			&i.VariantSlot,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const bookingsByID = `-- name: BookingsByID :many
@@ -460,7 +607,10 @@ func (q *Queries) DueBookings(ctx context.Context, arg DueBookingsParams) ([]Boo
 }
 
 const dueSales = `-- name: DueSales :many
-SELECT id FROM sales WHERE told = 'SCHEDULED' AND starts_at <= $1 OR told IN ('SCHEDULED', 'OPEN') AND ends_at <= $1 LIMIT $2
+SELECT id FROM sales
+WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' AND room_opens_at <= $1 OR told IN ('SCHEDULED', 'WAITING_ROOM') AND starts_at <= $1
+   OR told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND ends_at <= $1
+LIMIT $2
 `
 
 type DueSalesParams struct {
@@ -517,18 +667,25 @@ func (q *Queries) EditPools(ctx context.Context, arg EditPoolsParams) error {
 
 const editSale = `-- name: EditSale :exec
 UPDATE sales SET title = $1, starts_at = $2, ends_at = $3, limit_per_account = $4, hold_seconds = $5,
-    cancelled_at = $6, told = $7 WHERE id = $8
+    cancelled_at = $6, told = $7, admission = $8, room_opens_at = $9, difficulty = $10,
+    admit_per_second = $11, admission_seconds = $12
+WHERE id = $13
 `
 
 type EditSaleParams struct {
-	Title           string
-	StartsAt        time.Time
-	EndsAt          time.Time
-	LimitPerAccount int32
-	HoldSeconds     int32
-	CancelledAt     *time.Time
-	Told            string
-	ID              string
+	Title            string
+	StartsAt         time.Time
+	EndsAt           time.Time
+	LimitPerAccount  int32
+	HoldSeconds      int32
+	CancelledAt      *time.Time
+	Told             string
+	Admission        string
+	RoomOpensAt      time.Time
+	Difficulty       int32
+	AdmitPerSecond   int32
+	AdmissionSeconds int32
+	ID               string
 }
 
 func (q *Queries) EditSale(ctx context.Context, arg EditSaleParams) error {
@@ -540,6 +697,11 @@ func (q *Queries) EditSale(ctx context.Context, arg EditSaleParams) error {
 		arg.HoldSeconds,
 		arg.CancelledAt,
 		arg.Told,
+		arg.Admission,
+		arg.RoomOpensAt,
+		arg.Difficulty,
+		arg.AdmitPerSecond,
+		arg.AdmissionSeconds,
 		arg.ID,
 	)
 	return err
@@ -549,7 +711,7 @@ const listSales = `-- name: ListSales :many
 WITH found AS (
     SELECT s.id, CASE WHEN s.cancelled_at IS NOT NULL THEN 'CANCELLED'
                       WHEN s.ends_at <= $3 THEN 'ENDED'
-                      WHEN s.starts_at > $3 THEN 'SCHEDULED'
+                      WHEN s.starts_at > $3 THEN CASE WHEN s.admission <> 'OPEN_DOOR' AND s.room_opens_at <= $3 THEN 'WAITING_ROOM' ELSE 'SCHEDULED' END
                       WHEN (SELECT sum(p.remaining) FROM pools p WHERE p.sale_id = s.id) = 0 THEN 'SOLD_OUT'
                       ELSE 'OPEN' END AS status, s.starts_at
     FROM sales s
@@ -632,6 +794,45 @@ func (q *Queries) MoveSeq(ctx context.Context, arg MoveSeqParams) error {
 	return err
 }
 
+const newestTickets = `-- name: NewestTickets :many
+SELECT DISTINCT ON (sale_id) id, sale_id, account_id, number, lot, status, joined_at, admitted_until, booking_id FROM tickets WHERE account_id = $1 AND sale_id = ANY ($2::text[]) ORDER BY sale_id, number DESC
+`
+
+type NewestTicketsParams struct {
+	AccountID string
+	SaleIds   []string
+}
+
+func (q *Queries) NewestTickets(ctx context.Context, arg NewestTicketsParams) ([]Ticket, error) {
+	rows, err := q.db.Query(ctx, newestTickets, arg.AccountID, arg.SaleIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Ticket
+	for rows.Next() {
+		var i Ticket
+		if err := rows.Scan(
+			&i.ID,
+			&i.SaleID,
+			&i.AccountID,
+			&i.Number,
+			&i.Lot,
+			&i.Status,
+			&i.JoinedAt,
+			&i.AdmittedUntil,
+			&i.BookingID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pendingChanges = `-- name: PendingChanges :many
 SELECT id, sale_id, account_id, seller_id, key, input_hash, plan, needs, decision, refusal, created_at FROM changes WHERE decision = 'PENDING' AND created_at <= $1 ORDER BY created_at LIMIT $2
 `
@@ -708,8 +909,42 @@ func (q *Queries) PendingTransfers(ctx context.Context, arg PendingTransfersPara
 	return items, nil
 }
 
+const roomsToServe = `-- name: RoomsToServe :many
+SELECT s.id FROM sales s JOIN rooms r ON r.sale_id = s.id
+WHERE s.told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND s.admission <> 'OPEN_DOOR' AND s.cancelled_at IS NULL AND s.starts_at <= $1 AND s.ends_at > $1
+  AND (r.called < r.joined OR s.admission = 'LOTTERY' AND r.drawn_at IS NULL OR EXISTS (
+      SELECT FROM tickets t WHERE t.sale_id = s.id AND t.status = 'ADMITTED' AND t.admitted_until <= $1))
+LIMIT $2
+`
+
+type RoomsToServeParams struct {
+	At   time.Time
+	Most int32
+}
+
+// RoomsToServe lists open sales whose lots are to be drawn, or where people wait, or may let their turn go by.
+func (q *Queries) RoomsToServe(ctx context.Context, arg RoomsToServeParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, roomsToServe, arg.At, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const salesByID = `-- name: SalesByID :many
-SELECT s.id, s.seller_id, s.title, s.starts_at, s.ends_at, s.limit_per_account, s.hold_seconds, s.cancelled_at, s.told, s.seq, p.sale_id, p.variant_id, p.position, p.amount, p.currency, p.limit_per_account, p.quantity, p.remaining, p.held, p.sold, p.seq FROM sales s JOIN pools p ON p.sale_id = s.id
+SELECT s.id, s.seller_id, s.title, s.starts_at, s.ends_at, s.limit_per_account, s.hold_seconds, s.cancelled_at, s.told, s.seq, s.admission, s.room_opens_at, s.difficulty, s.admit_per_second, s.admission_seconds, s.seed, p.sale_id, p.variant_id, p.position, p.amount, p.currency, p.limit_per_account, p.quantity, p.remaining, p.held, p.sold, p.seq, r.sale_id, r.joined, r.entrants, r.called, r.closed_at, r.drawn_at, r.metered_at, r.pace, r.paced_at, r.rev FROM sales s JOIN pools p ON p.sale_id = s.id JOIN rooms r ON r.sale_id = s.id
 WHERE s.id = ANY ($1::text[])
 ORDER BY s.id, p.position
 `
@@ -717,6 +952,7 @@ ORDER BY s.id, p.position
 type SalesByIDRow struct {
 	Sale Sale
 	Pool Pool
+	Room Room
 }
 
 func (q *Queries) SalesByID(ctx context.Context, ids []string) ([]SalesByIDRow, error) {
@@ -739,6 +975,12 @@ func (q *Queries) SalesByID(ctx context.Context, ids []string) ([]SalesByIDRow, 
 			&i.Sale.CancelledAt,
 			&i.Sale.Told,
 			&i.Sale.Seq,
+			&i.Sale.Admission,
+			&i.Sale.RoomOpensAt,
+			&i.Sale.Difficulty,
+			&i.Sale.AdmitPerSecond,
+			&i.Sale.AdmissionSeconds,
+			&i.Sale.Seed,
 			&i.Pool.SaleID,
 			&i.Pool.VariantID,
 			&i.Pool.Position,
@@ -750,6 +992,16 @@ func (q *Queries) SalesByID(ctx context.Context, ids []string) ([]SalesByIDRow, 
 			&i.Pool.Held,
 			&i.Pool.Sold,
 			&i.Pool.Seq,
+			&i.Room.SaleID,
+			&i.Room.Joined,
+			&i.Room.Entrants,
+			&i.Room.Called,
+			&i.Room.ClosedAt,
+			&i.Room.DrawnAt,
+			&i.Room.MeteredAt,
+			&i.Room.Pace,
+			&i.Room.PacedAt,
+			&i.Room.Rev,
 		); err != nil {
 			return nil, err
 		}
@@ -797,6 +1049,40 @@ func (q *Queries) SalesOfVariants(ctx context.Context, arg SalesOfVariantsParams
 	return items, nil
 }
 
+const saveRoom = `-- name: SaveRoom :exec
+UPDATE rooms SET joined = $1, entrants = $2, called = $3, closed_at = $4, drawn_at = $5, metered_at = $6, pace = $7, paced_at = $8, rev = $9
+WHERE sale_id = $10
+`
+
+type SaveRoomParams struct {
+	Joined    int64
+	Entrants  int64
+	Called    int64
+	ClosedAt  *time.Time
+	DrawnAt   *time.Time
+	MeteredAt *time.Time
+	Pace      float64
+	PacedAt   *time.Time
+	Rev       int64
+	SaleID    string
+}
+
+func (q *Queries) SaveRoom(ctx context.Context, arg SaveRoomParams) error {
+	_, err := q.db.Exec(ctx, saveRoom,
+		arg.Joined,
+		arg.Entrants,
+		arg.Called,
+		arg.ClosedAt,
+		arg.DrawnAt,
+		arg.MeteredAt,
+		arg.Pace,
+		arg.PacedAt,
+		arg.Rev,
+		arg.SaleID,
+	)
+	return err
+}
+
 const transferDone = `-- name: TransferDone :exec
 UPDATE transfers SET done_at = $1::timestamptz WHERE id = $2 AND done_at IS NULL
 `
@@ -809,4 +1095,79 @@ type TransferDoneParams struct {
 func (q *Queries) TransferDone(ctx context.Context, arg TransferDoneParams) error {
 	_, err := q.db.Exec(ctx, transferDone, arg.At, arg.ID)
 	return err
+}
+
+const units = `-- name: Units :many
+SELECT sale_id, variant_id, 'IN_SALE'::text AS stage, ''::text AS key, quantity FROM pools
+UNION ALL
+SELECT c.sale_id, n."variantId", c.decision, c.id, n.quantity FROM changes c, jsonb_to_recordset(c.needs) AS n ("variantId" text, quantity integer)
+UNION ALL
+SELECT t.sale_id, n."variantId", CASE WHEN t.done_at IS NULL THEN 'LEAVING' ELSE 'LEFT' END, t.id, n.quantity
+FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
+ORDER BY 1, 2, 3, 4
+`
+
+type UnitsRow struct {
+	SaleID    string
+	VariantID string
+	Stage     string
+	Key       string
+	Quantity  int32
+}
+
+// Units lists where the units of every sale came from, are, and went.
+func (q *Queries) Units(ctx context.Context) ([]UnitsRow, error) {
+	rows, err := q.db.Query(ctx, units)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnitsRow
+	for rows.Next() {
+		var i UnitsRow
+		if err := rows.Scan(
+			&i.SaleID,
+			&i.VariantID,
+			&i.Stage,
+			&i.Key,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const waiting = `-- name: Waiting :many
+SELECT r.sale_id, (r.joined - r.called)::bigint AS waiting FROM sales s JOIN rooms r ON r.sale_id = s.id
+WHERE s.told IN ('SCHEDULED', 'WAITING_ROOM', 'OPEN') AND s.admission <> 'OPEN_DOOR' AND s.cancelled_at IS NULL
+`
+
+type WaitingRow struct {
+	SaleID  string
+	Waiting int64
+}
+
+func (q *Queries) Waiting(ctx context.Context) ([]WaitingRow, error) {
+	rows, err := q.db.Query(ctx, waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WaitingRow
+	for rows.Next() {
+		var i WaitingRow
+		if err := rows.Scan(&i.SaleID, &i.Waiting); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

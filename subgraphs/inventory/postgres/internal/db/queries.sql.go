@@ -266,7 +266,7 @@ SELECT format('pool %s: %s of %s in %s given and %s returned, but the ledger say
 FROM allotments a FULL JOIN (
     SELECT pool_id, variant_id, warehouse_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'ALLOT'), 0)::bigint AS given,
            coalesce(sum(quantity) FILTER (WHERE kind = 'RETURN'), 0)::bigint AS returned
-    FROM ledger WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
+    FROM movements WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, warehouse_id
 ) g ON g.pool_id = a.pool_id AND g.variant_id = a.variant_id AND g.warehouse_id = a.warehouse_id
 WHERE (a.given::bigint, a.returned::bigint) IS DISTINCT FROM (g.given, g.returned)
 UNION ALL
@@ -613,6 +613,46 @@ INSERT INTO stock (variant_id) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT 
 func (q *Queries) OpenStock(ctx context.Context, variantIds []string) error {
 	_, err := q.db.Exec(ctx, openStock, variantIds)
 	return err
+}
+
+const poolMoves = `-- name: PoolMoves :many
+SELECT pool_id::text AS pool_id, variant_id, kind, coalesce(idempotency_key, '') AS key, sum(abs(quantity))::bigint AS quantity
+FROM movements WHERE pool_id IS NOT NULL GROUP BY pool_id, variant_id, kind, idempotency_key
+`
+
+type PoolMovesRow struct {
+	PoolID    string
+	VariantID string
+	Kind      string
+	Key       string
+	Quantity  int64
+}
+
+// PoolMoves sums what went to flash sales and came back, under each key.
+func (q *Queries) PoolMoves(ctx context.Context) ([]PoolMovesRow, error) {
+	rows, err := q.db.Query(ctx, poolMoves)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PoolMovesRow
+	for rows.Next() {
+		var i PoolMovesRow
+		if err := rows.Scan(
+			&i.PoolID,
+			&i.VariantID,
+			&i.Kind,
+			&i.Key,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const returnFromPool = `-- name: ReturnFromPool :exec

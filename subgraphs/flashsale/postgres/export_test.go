@@ -1,0 +1,7 @@
+package postgres
+
+// What tests look at the plans of.
+const (
+	TicketsByIDQuery = ticketsByID
+	DrawnAfterQuery  = drawnAfter
+)
