@@ -139,8 +139,8 @@ func TestAKilledServerComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Kill()
-	if _, err := conn.Exec(t.Context(), `SELECT 1`); err == nil {
-		t.Error("a killed server answers")
+	for err == nil { // a connection's own process ends when it sees that the server has
+		_, err = conn.Exec(t.Context(), `SELECT 1`)
 	}
 	start(t, cfg)
 	if conn, err = pgx.Connect(t.Context(), at); err != nil {
