@@ -99,9 +99,15 @@ func TestS100TheAnswerIsFinal(t *testing.T) {
 }
 
 // Four processes that know nothing of each other sell the same units to everybody at once, each unit once.
-func TestS112EachUnitOnceHoweverManyServe(t *testing.T) {
+func TestS112S113S139EachUnitOnceHoweverManyServe(t *testing.T) {
+	for _, processes := range []int{1, 2, 4} {
+		t.Run(fmt.Sprint(processes), func(t *testing.T) { manyServe(t, processes) })
+	}
+}
+
+func manyServe(t *testing.T, processes int) {
 	s := setup(t, pgtest.MaxConns(12))
-	const units, buyers, processes = 60, 240, 4
+	const units, buyers = 60, 240
 	saleID := s.open(units, s.goods.Stocked(units))
 	beside := make([]*shop, processes)
 	for i := range beside {
