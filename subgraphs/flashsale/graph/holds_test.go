@@ -12,7 +12,7 @@ import (
 )
 
 // Nobody has to do anything: what is held past its time is free again, once, however many sweep.
-func TestS124HoldsEndByThemselves(t *testing.T) {
+func TestS124S135HoldsEndByThemselves(t *testing.T) {
 	s := setup(t)
 	saleID := s.open(5, s.goods.Stocked(5))
 	var bookings []string

@@ -232,7 +232,7 @@ func TestS109OneBookingPerAccount(t *testing.T) {
 	s.want(saleID, "OPEN 99/1/0")
 }
 
-func TestS111AllotmentLeavesTheStock(t *testing.T) {
+func TestS111S125AllotmentLeavesTheStock(t *testing.T) {
 	s := setup(t)
 	v := s.goods.Stocked(10)
 	p := plan(7, v)
@@ -366,7 +366,7 @@ func TestS121APaidBookingIsBooked(t *testing.T) {
 	}
 }
 
-func TestS122ReleaseGivesTheUnitBack(t *testing.T) {
+func TestS114S122ReleaseGivesTheUnitBack(t *testing.T) {
 	s := setup(t)
 	saleID := s.open(1, s.goods.Stocked(1))
 	two := accounts(2)

@@ -98,10 +98,16 @@ func TestS100TheAnswerIsFinal(t *testing.T) {
 	s.want(saleID, "SOLD_OUT 0/2/0")
 }
 
-// Four processes that know nothing of each other sell the same units to everybody at once, each unit once.
-func TestS112EachUnitOnceHoweverManyServe(t *testing.T) {
+// Processes that know nothing of each other, one, two or four of them, sell the same units to everybody at once, each unit once.
+func TestS112S113S139EachUnitOnceHoweverManyServe(t *testing.T) {
+	for _, processes := range []int{1, 2, 4} {
+		t.Run(fmt.Sprint(processes), func(t *testing.T) { manyServe(t, processes) })
+	}
+}
+
+func manyServe(t *testing.T, processes int) {
 	s := setup(t, pgtest.MaxConns(12))
-	const units, buyers, processes = 60, 240, 4
+	const units, buyers = 60, 240
 	saleID := s.open(units, s.goods.Stocked(units))
 	beside := make([]*shop, processes)
 	for i := range beside {
