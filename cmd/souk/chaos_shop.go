@@ -227,7 +227,8 @@ func (s *chaosShop) killPostgres(ctx context.Context) error {
 	s.restarts.Lock()
 	defer s.restarts.Unlock()
 	pid := s.engines.postgres.Pid()
-	servants, _ := descendants(pid) // without /proc they notice by themselves
+	syscall.Kill(pid, syscall.SIGSTOP) // or it starts one more, which waits for a lock of the dead for ever
+	servants, _ := descendants(pid)    // without /proc they notice by themselves
 	s.engines.postgres.Kill()
 	for _, servant := range servants {
 		syscall.Kill(servant, syscall.SIGKILL)
