@@ -95,16 +95,6 @@ func (p *Pipeline) Collect(sql string, args ...any) func(each func(pgx.Rows) err
 	}
 }
 
-// Expect queues a statement that has to change so many rows; otherwise Send fails with err.
-func (p *Pipeline) Expect(rows int64, err error, sql string, args ...any) {
-	p.next.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != rows {
-			return err
-		}
-		return nil
-	})
-}
-
 var errQueued = errors.New("a pipeline answers no questions at once: collect them")
 
 // Query is there for sqlc's DBTX alone.

@@ -231,8 +231,6 @@ func scanOffer(row pgx.Row) (o flashsale.Offer, next *time.Time, err error) {
 	return offer(r), next, err
 }
 
-var errEndedMeanwhile = errors.New("a booking changed under the lock on its sale")
-
 // save queues what the rule did: how bookings stand, what moved, what goes back into stock, and the event that tells of it. The sale
 // goes first, so that who did not lock it waits there for who did, and fails there if it was changed.
 func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) error {
@@ -263,10 +261,11 @@ func save(ctx context.Context, p *pipeline.Pipeline, stand *flashsale.Stand) err
 		}
 	}
 	for _, b := range stand.Changed() {
-		// The status it had is in the condition too: whatever the lock, a booking ends once.
-		p.Expect(1, errEndedMeanwhile, `UPDATE bookings SET status = $2, order_id = $3, expires_at = $4, updated_at = $5 
-			WHERE id = $1 AND status = CASE $2 WHEN 'CANCELLED' THEN 'BOOKED' ELSE 'HELD' END`,
-			b.ID, string(b.Status), b.OrderID, b.ExpiresAt, b.UpdatedAt)
+		// Whatever the lock, a booking ends once: another end is refused by log_ends_once, and anything else after it by ends_once.
+		if _, err := p.Exec(ctx, `UPDATE bookings SET status = $2, order_id = $3, expires_at = $4, updated_at = $5 WHERE id = $1`,
+			b.ID, string(b.Status), b.OrderID, b.ExpiresAt, b.UpdatedAt); err != nil {
+			return err
+		}
 	}
 	for _, t := range stand.Returns() {
 		if err := addTransfer(ctx, q, t, stand.At); err != nil {
