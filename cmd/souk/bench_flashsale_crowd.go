@@ -340,7 +340,7 @@ func (c *crowd) buy(ctx context.Context, b booking) error {
 		for range payTries { // under the same key, as who heard nothing would
 			var status int
 			status, text, err = c.send(ctx, b.token, frontends.Operation(step.operation), values{"input": step.input()})
-			if err == nil && (status != http.StatusOK || !bytes.Contains(text, []byte(`"userErrors":[]`))) {
+			if err == nil && (status != http.StatusOK || !bytes.Contains(text, []byte(`"userErrors":[]`)) || bytes.Contains(text, stillAsked)) {
 				err = fmt.Errorf("%d %.500s", status, text)
 			}
 			if err == nil || pause(ctx, time.Second) != nil {
@@ -359,6 +359,9 @@ func (c *crowd) buy(ctx context.Context, b booking) error {
 	}
 	return nil
 }
+
+// stillAsked is in the answer while the bank is asked, which the till does not wait for longer than a person would.
+var stillAsked = []byte(`"CheckoutActionRequired"`)
 
 // A tally is how a crowd stands.
 type tally struct {

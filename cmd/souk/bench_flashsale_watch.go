@@ -17,7 +17,7 @@ import (
 const watchSaleCounts = `subscription Watch($id: ID!) { flashSaleChanged(id: $id) { status remaining held sold seq asOf } }`
 
 // lastCount is how long those who watch have for hearing of the last change.
-const lastCount = 5 * time.Second
+const lastCount = 20 * time.Second
 
 // An audience is sockets that watch a sale, none of them signed in.
 type audience struct {
