@@ -4,9 +4,6 @@ package rush
 import (
 	"context"
 	"errors"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/clock"
@@ -26,7 +23,7 @@ var _ flashsale.Desk = (*Desk)(nil)
 // New returns a desk in front of a store, which serves as many at once as the config says.
 func New(s flashsale.Store, c clock.Clock, cfg batch.Config) *Desk {
 	if cfg.Classify == nil {
-		cfg.Classify = verdict
+		cfg.Classify = outage.Verdict
 	}
 	return &Desk{joins: joins(s, c, cfg), lookups: lookups(s, c, cfg), group: batch.New(func(ctx context.Context, saleID string, requests []flashsale.BookRequest) ([]batch.Result[flashsale.BookResult], error) {
 		results, err := s.Book(ctx, saleID, requests, c.Now())
@@ -43,19 +40,6 @@ func New(s flashsale.Store, c clock.Clock, cfg batch.Config) *Desk {
 		}
 		return out, nil
 	}, cfg)}
-}
-
-// verdict says what the failure of a shared transaction means for those in it. While the store is away nobody is to blame, and taking
-// the lot apart would ask it hundreds of times more.
-func verdict(err error) batch.Verdict {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused) && strings.HasPrefix(refused.Code, "40"): // serialisation, deadlock
-		return batch.Retry
-	case outage.Passing(err):
-		return batch.Fail
-	}
-	return batch.Judge(err)
 }
 
 // Book books for one account; when too many wait, it says when to come back.

@@ -2,13 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/internal/batch"
@@ -63,22 +60,9 @@ func (s *Store) Gather(meeting int, metrics prometheus.Registerer) *Crowd {
 		metrics.Register(s.guessed) // a second store of one process goes uncounted
 	}
 	// One batch of a variant at a time: a second would overtake the first on its way to the row as often as not, and find its guess wrong.
-	c.holds = batch.New(c.holdAll, batch.Config{Name: "inventory_holds", Classify: verdict, Metrics: metrics})
-	c.ends = batch.New(c.endAll, batch.Config{Name: "inventory_ends", Classify: verdict, Metrics: metrics})
+	c.holds = batch.New(c.holdAll, batch.Config{Name: "inventory_holds", Classify: outage.Verdict, Metrics: metrics})
+	c.ends = batch.New(c.endAll, batch.Config{Name: "inventory_ends", Classify: outage.Verdict, Metrics: metrics})
 	return c
-}
-
-// verdict says what the failure of a shared transaction means for those in it. While the database is away nobody is to blame, and
-// taking the lot apart would ask it hundreds of times more.
-func verdict(err error) batch.Verdict {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused) && strings.HasPrefix(refused.Code, "40"): // serialisation, deadlock
-		return batch.Retry
-	case outage.Passing(err):
-		return batch.Fail
-	}
-	return batch.Judge(err)
 }
 
 // Hold tries every request, each for itself. A single one whose variant is hot shares its transaction.

@@ -1,4 +1,4 @@
-package postgres
+package outage_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/internal/batch"
+	"github.com/souk-shop/souk/internal/outage"
 )
 
 // Only what a request may be to blame for is worth taking a lot apart.
@@ -25,7 +26,7 @@ func TestVerdict(t *testing.T) {
 		{&pgconn.ConnectError{}, batch.Fail},
 		{fmt.Errorf("hold: %w", io.ErrUnexpectedEOF), batch.Fail}, // the database died under a statement
 	} {
-		if got := verdict(c.err); got != c.want {
+		if got := outage.Verdict(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}
