@@ -42,18 +42,16 @@ const (
 )
 
 // Run measures the shop and prints what it found. It fails when answers were wrong, not when targets are missed.
+
 func (c benchCommand) Run(ctx context.Context, p *process) error {
 	if c.Seconds < 1 || c.Seconds > 60 {
 		return errors.New("--seconds is from 1 to 60")
 	}
-	dir, err := os.MkdirTemp("", "souk-bench-")
+	dir, err := benchFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run as somebody else
-		return err
-	}
 	b := &bench{benchCommand: c, dir: dir, process: p, how: time.Duration(c.Seconds) * time.Second, report: &benchReport{
 		Machine: thisMachine(), Date: time.Now().UTC().Truncate(time.Second), Version: version(), Callers: benchCallers, Seconds: c.Seconds,
 	}}
@@ -230,4 +228,13 @@ func (b *bench) memory(ctx context.Context, s *childShop, with string) error {
 	}
 	b.report.value("memory", "both, with "+with, whole, "MB").atMost(mostMemory, "")
 	return nil
+}
+
+// benchFolder makes a folder for the data of a run. Who is done with it removes it.
+func benchFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "souk-bench-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755) // PostgreSQL may run as somebody else
 }

@@ -82,14 +82,11 @@ func (c attackCommand) Run(ctx context.Context, p *process) error {
 			return fmt.Errorf("--%s is from %d to %d", b.name, b.least, b.most_)
 		}
 	}
-	dir, err := os.MkdirTemp("", "souk-bench-")
+	dir, err := benchFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run as somebody else
-		return err
-	}
 	fmt.Fprintln(p.stderr, "bench: start with the demo's goods")
 	c0 := config{func(string) string { return "" }}
 	s, err := startChildWith(ctx, filepath.Join(dir, "data"), []string{ // budgets as in production; souk dev has others

@@ -63,14 +63,11 @@ func (c flashSaleCommand) Run(ctx context.Context, p *process) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "souk-bench-")
+	dir, err := benchFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run as somebody else
-		return err
-	}
 	if c.Check {
 		return c.judge(ctx, dir, p)
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"path/filepath"
 )
 
@@ -81,25 +78,5 @@ func (b *bench) profile(ctx context.Context, s *childShop, measure string) (wait
 }
 
 func (b *bench) keepProfile(ctx context.Context, s *childShop, measure string) error {
-	if err := os.MkdirAll(b.Profiles, 0o755); err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, b.Seconds), nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("profile: %s", res.Status)
-	}
-	f, err := os.Create(filepath.Join(b.Profiles, measure+".pprof"))
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, res.Body)
-	return errors.Join(err, f.Close())
+	return keep(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, b.Seconds), filepath.Join(b.Profiles, measure+".pprof"))
 }

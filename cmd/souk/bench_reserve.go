@@ -48,14 +48,11 @@ func (c reserveCommand) Run(ctx context.Context, p *process) error {
 	if slices.ContainsFunc(c.Callers, func(n int) bool { return n < 1 || n > mostReserveCaller }) {
 		return fmt.Errorf("--callers are from 1 to %d", mostReserveCaller)
 	}
-	dir, err := os.MkdirTemp("", "souk-bench-")
+	dir, err := benchFolder()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL may run as somebody else
-		return err
-	}
 	server, err := devpostgres.Start(ctx, devpostgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/souk-shop/souk/internal/clock"
 )
 
 const (
@@ -18,31 +20,14 @@ const (
 // Sweep does what time brings, until the context ends: bookings whose time is up end, sales open and close. Any number may sweep
 // at once, everything happens once. What fails is reported and tried again.
 func (fs *FlashSales) Sweep(ctx context.Context, report func(error)) error {
-	return every(ctx, fs.sweep, report)
+	return clock.Every(ctx, fs.sweep, report)
 }
 
 // Settle brings to their end what moves between sales and stock, should whoever began it not, until the context ends.
 func (fs *FlashSales) Settle(ctx context.Context, report func(error)) error {
-	return every(ctx, func(ctx context.Context) (time.Duration, error) {
+	return clock.Every(ctx, func(ctx context.Context) (time.Duration, error) {
 		return settlePoll, fs.SettleNow(ctx, fs.clock.Now().Add(-abandoned))
 	}, report)
-}
-
-func every(ctx context.Context, do func(context.Context) (time.Duration, error), report func(error)) error {
-	for {
-		wait, err := do(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-	}
 }
 
 // sweep does what is due and returns how long nothing will be, at most half a second.

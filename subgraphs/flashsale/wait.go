@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -255,7 +256,7 @@ func (fs *FlashSales) lookUpAgain(ctx context.Context, ticketID string) (Standin
 
 // Admit lets people in as there is room for them, until the context ends. Any number of processes may do so at once.
 func (fs *FlashSales) Admit(ctx context.Context, report func(error)) error {
-	return every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.AdmitNow(ctx) }, report)
+	return clock.Every(ctx, func(ctx context.Context) (time.Duration, error) { return meterPoll, fs.AdmitNow(ctx) }, report)
 }
 
 // AdmitNow makes the draws that are due, and lets in whose turn it is. A sale that fails does not keep the others.

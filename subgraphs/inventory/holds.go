@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -210,20 +211,7 @@ const (
 // Sweep gives the units of holds back whose time is up, until the context ends. Any number may sweep at once, each hold
 // ends once. What fails is reported and tried again.
 func (inv *Inventory) Sweep(ctx context.Context, report func(error)) error {
-	for {
-		wait, err := inv.sweep(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-	}
+	return clock.Every(ctx, inv.sweep, report)
 }
 
 // sweep ends what is due and returns how long nothing will be, at most a second: a hold made meanwhile, elsewhere, may
