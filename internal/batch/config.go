@@ -17,7 +17,7 @@ type Config struct {
 	MaxSize int           // most requests in one run; 512
 	Linger  time.Duration // longest wait for company after a batch of several; zero waits for nobody
 
-	Pipeline    int // most batches of one key running at once; 1
+	Pipeline    int // most batches of one key running at once, each as large as the one before or larger; 1
 	Concurrency int // most batches running at once over all keys, so most connections used; 8
 
 	Depth      int // most requests waiting under one key; 8 × MaxSize

@@ -22,7 +22,8 @@
 // Go's timers round it up to a millisecond. Without it, the worker only lets the answered run before it looks again.
 //
 // Pipeline lets several batches of one key run at once. It helps when a run spends its time apart from the lock
-// that makes the key hot: one batch computes while the other commits.
+// that makes the key hot: one batch computes while the other commits. A further batch begins once it is as large as the one that began
+// before it, or that one has ended: small ones in haste would cost more than they save, and this way they become equal.
 //
 // Keys share Concurrency workers and take turns, one batch a turn. A hot key fills its own queue and its own turns,
 // never those of the key beside it.

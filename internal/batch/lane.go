@@ -9,6 +9,7 @@ type lane[K comparable, Req, Res any] struct {
 	first, last *waiter[K, Req, Res]
 	waiting     int
 	running     int
+	latest      int // how many are in the batch that began last
 
 	ready bool // in line for a worker
 	next  *lane[K, Req, Res]
@@ -111,7 +112,7 @@ func (g *Group[K, Req, Res]) open(key K) *lane[K, Req, Res] {
 func (g *Group[K, Req, Res]) schedule(l *lane[K, Req, Res]) (inLine bool) {
 	switch {
 	case l.ready || l.target > 0:
-	case l.waiting > 0 && l.running < g.cfg.Pipeline:
+	case l.waiting > 0 && (l.running == 0 || l.running < g.cfg.Pipeline && l.waiting >= l.latest):
 		g.line.push(l)
 		return true
 	case l.waiting == 0 && l.running == 0:

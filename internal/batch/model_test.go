@@ -41,6 +41,7 @@ type store struct {
 	order    map[int][]int // of first runs, by key
 	commits  map[int]int
 	running  map[int]int // by key
+	latest   map[int]int // how many were in the batch that began last, by key
 	busy     int
 	breaches []string
 }
@@ -48,7 +49,7 @@ type store struct {
 func newStore(cfg batch.Config) *store {
 	return &store{
 		cfg: cfg, kinds: map[int]kind{}, takes: func() time.Duration { return 0 }, passes: func() bool { return false },
-		started: map[int]bool{}, order: map[int][]int{}, commits: map[int]int{}, running: map[int]int{},
+		started: map[int]bool{}, order: map[int][]int{}, commits: map[int]int{}, running: map[int]int{}, latest: map[int]int{},
 	}
 }
 
@@ -62,6 +63,9 @@ func (s *store) run(ctx context.Context, key int, reqs []int) ([]batch.Result[in
 	s.running[key]++
 	if len(reqs) == 0 || len(reqs) > s.cfg.MaxSize || s.busy > s.cfg.Concurrency || s.running[key] > s.cfg.Pipeline {
 		s.breach("a batch of %d, %d of its key at once, %d in all, with %+v", len(reqs), s.running[key], s.busy, s.cfg)
+	}
+	if len(reqs) > 0 && !s.started[reqs[0]] {
+		s.latest[key] = len(reqs)
 	}
 	for _, r := range reqs {
 		if !s.started[r] {
@@ -213,7 +217,7 @@ func (s *store) tell(story []step, hurry, passing bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		clear(waiting)
-		total := 0
+		total, left := 0, map[int]int{}
 		for i, a := range all {
 			if a.got == nil {
 				select {
@@ -229,13 +233,17 @@ func (s *store) tell(story []step, hurry, passing bool) {
 			if a.never && s.started[i] {
 				s.breach("request %d ran after it left", i)
 			}
+			if a.got != nil && !s.started[i] {
+				left[a.key]++ // perhaps out of a batch that was about to begin
+			}
 		}
 		if n := g.Waiting(); n != total {
 			s.breach("%d wait, it says %d", total, n)
 		}
 		if s.cfg.Linger == 0 && !passing { // else they may be pausing
 			for key, n := range waiting {
-				if n > 0 && s.running[key] < s.cfg.Pipeline && s.busy < s.cfg.Concurrency {
+				behind := s.running[key] < s.cfg.Pipeline && n >= s.latest[key]+left[key]
+				if n > 0 && (s.running[key] == 0 || behind) && s.busy < s.cfg.Concurrency {
 					s.breach("%d wait under %d for nothing", n, key)
 				}
 			}

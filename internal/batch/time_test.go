@@ -298,6 +298,26 @@ func TestPipeline(t *testing.T) {
 	})
 }
 
+// Behind a batch of three, another begins with three or when the first has ended.
+func TestPipelineWaitsForAsMany(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *commit) {
+		g := batch.New(c.run, batch.Config{Pipeline: 2})
+		var answers []<-chan answer
+		for _, pause := range []time.Duration{0, ms, 0, 0, 10 * ms, ms, ms, ms, 0} { // after each
+			answers = append(answers, ask(g, ctx, "key", len(answers)))
+			synctest.Wait()
+			time.Sleep(pause)
+		}
+		for _, a := range answers {
+			<-a
+		}
+		closed(t, g)
+		if got := fmt.Sprint(c.starts); got != "[0s[0] 0s[1] 10ms[2 3 4] 13ms[5 6 7] 23ms[8]]" {
+			t.Error(got)
+		}
+	})
+}
+
 // A key with a thousand waiting takes turns with the keys that have one.
 func TestHotKeyStarvesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

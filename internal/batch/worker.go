@@ -64,6 +64,7 @@ func (w *worker[K, Req, Res]) work() {
 		}
 		w.lane = l
 		l.running++
+		l.latest = len(w.lot)
 		w.schedule(l)
 		w.mu.Unlock()
 
