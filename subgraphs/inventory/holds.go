@@ -246,20 +246,14 @@ func (inv *Inventory) sweepSingly(ctx context.Context, why error) error {
 	return errors.Join(failed...)
 }
 
-const (
-	keptAnswers = 30 * 24 * time.Hour // far longer than anybody retries
-	forgetLot   = 5000
-)
+const keptAnswers = 30 * 24 * time.Hour // far longer than anybody retries
 
-// ForgetAnswers makes room: keys used long ago can be used anew.
+// RoundOfAnswers is how often ForgetAnswers is called until it has looked at every key.
+const RoundOfAnswers = 60
+
+// ForgetAnswers makes room: keys used long ago can be used anew. It looks at a part of them each time, and at the next part the next time.
 func (inv *Inventory) ForgetAnswers(ctx context.Context) error {
-	for n := forgetLot; n == forgetLot; {
-		var err error
-		if n, err = inv.store.ForgetAnswers(ctx, inv.clock.Now().Add(-keptAnswers), forgetLot); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inv.store.ForgetAnswers(ctx, inv.clock.Now().Add(-keptAnswers))
 }
 
 func checkKey(key string, field ...string) error {

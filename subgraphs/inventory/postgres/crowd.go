@@ -59,8 +59,8 @@ func (s *Store) Gather(meeting int, metrics prometheus.Registerer) *Crowd {
 	if metrics != nil {
 		metrics.Register(s.guessed) // a second store of one process goes uncounted
 	}
-	// One batch of a variant at a time: a second would overtake the first on its way to the row as often as not, and find its guess wrong.
-	c.holds = batch.New(c.holdAll, batch.Config{Name: "inventory_holds", Classify: outage.Verdict, Metrics: metrics})
+	// Two batches of a variant: while the database has one, this process answers another's callers and sends the next behind it.
+	c.holds = batch.New(c.holdAll, batch.Config{Name: "inventory_holds", Pipeline: 2, Classify: outage.Verdict, Metrics: metrics})
 	c.ends = batch.New(c.endAll, batch.Config{Name: "inventory_ends", Classify: outage.Verdict, Metrics: metrics})
 	return c
 }

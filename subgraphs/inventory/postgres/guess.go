@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
 
@@ -26,6 +28,7 @@ type guess struct {
 	turn   int // counts what is known anew
 	stock  inventory.Stock
 	levels []inventory.Level
+	line   *pipeline.Line // that guesses are on their way on, or were
 }
 
 const guesses = 10_000 // variants that are remembered
@@ -41,11 +44,12 @@ const saveGuess = `
 	WITH moved AS (
 	    UPDATE stock SET seq = $3, held = held + $4 WHERE variant_id = $1 AND seq = $2 RETURNING variant_id
 	), placed AS (
-	    UPDATE levels l SET seq = $3, held = l.held + d.held FROM moved, unnest($8::text[], $11::int[]) AS d (warehouse_id, held)
-	    WHERE l.variant_id = $1 AND l.warehouse_id = d.warehouse_id
+	    UPDATE levels l SET seq = $3, held = l.held + ($11::int[])[array_position($8::text[], l.warehouse_id)] FROM moved
+	    WHERE l.variant_id = $1 AND l.warehouse_id = ANY ($8)
 	), answered AS (
 	    INSERT INTO hold_answers (key, input, reservation_id, created_at)
-	    SELECT k.key, k.input, $5 || k.tail, $6 FROM moved, unnest($17::text[], $19::bytea[], $12::text[]) AS k (key, input, tail)
+	    SELECT k.key, k.input, $5 || k.tail, $6
+	    FROM (SELECT unnest($17::text[]) AS key, unnest($19::bytea[]) AS input, unnest($12::text[]) AS tail FROM moved) AS k
 	), told AS (
 	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $20, $21, $22::jsonb, $23::jsonb FROM moved
 	)
@@ -59,56 +63,98 @@ func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at 
 	if len(requests) == 0 || len(requests[0].Wanted) != 1 {
 		return nil, false, nil
 	}
-	variant := requests[0].Wanted[0].VariantID
-	g, found := s.guesses.Get(variant)
+	g, found := s.guesses.Get(requests[0].Wanted[0].VariantID)
 	if !found {
 		return nil, false, nil
 	}
+	line, err := g.board(ctx, s.pool)
+	if err != nil {
+		return nil, false, err
+	}
+	defer line.Leave()
 	answers = make([]inventory.HoldAnswer, len(requests))
-	sheet, stock, turn := g.decide(requests, answers, at)
+	g.mu.Lock()
+	sheet := g.decide(requests, answers, at)
 	if sheet == nil {
+		g.mu.Unlock()
 		return nil, false, nil
 	}
-	saved, err := s.saveGuess(ctx, requests, sheet, stock, at)
-	if !saved || err != nil {
-		g.forget(turn)
-		s.guessed.WithLabelValues("wrong").Inc()
-	} else {
-		s.guessed.WithLabelValues("right").Inc()
+	turn := g.turn
+	told, err := outbox.NewRow(ctx, outbox.Event{Subject: events.SubjectStockChanged, Payload: g.stock.Changed()})
+	if err != nil {
+		g.known = false
+		g.mu.Unlock()
+		return nil, false, err
 	}
+	place := line.Enter()
+	g.mu.Unlock() // guesses reach the server in the order in which they were made
+	saved, err := save(ctx, place, requests, sheet, told, at)
+	if saved {
+		outbox.Wake(s.pool)
+		s.guessed.WithLabelValues("right").Inc()
+		return answers, true, nil
+	}
+	g.forget(turn)
+	s.guessed.WithLabelValues("wrong").Inc()
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		return nil, false, nil
 	}
-	return answers, saved, err
+	return nil, false, err
 }
 
-// decide answers the requests, and goes on from there. It returns no sheet when not all of them can be held together.
-func (g *guess) decide(requests []inventory.HoldRequest, answers []inventory.HoldAnswer, at time.Time) (*inventory.Sheet, inventory.Stock, int) {
+// board returns the line that this variant's guesses are on, or else a new one.
+func (g *guess) board(ctx context.Context, pool *pgxpool.Pool) (*pipeline.Line, error) {
+	if line := g.join(); line != nil {
+		return line, nil
+	}
+	opened, err := pipeline.OpenLine(ctx, pool, "inventory_save_guess", saveGuess)
+	if err != nil {
+		return nil, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.line != nil && g.line.Join() { // another was faster
+		opened.Leave()
+		return g.line, nil
+	}
+	g.line = opened
+	return opened, nil
+}
+
+func (g *guess) join() *pipeline.Line {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.line == nil || !g.line.Join() {
+		return nil
+	}
+	return g.line
+}
+
+// decide answers the requests, and goes on from there. It returns nothing when not all of them can be held together. The lock is held.
+func (g *guess) decide(requests []inventory.HoldRequest, answers []inventory.HoldAnswer, at time.Time) *inventory.Sheet {
 	if !g.known {
-		return nil, inventory.Stock{}, 0
+		return nil
 	}
 	shelf := inventory.NewShelf(at, []inventory.Stock{g.stock}, g.levels)
 	shelf.Expect(len(requests))
 	for i := range requests {
 		r := &requests[i]
 		if len(r.Wanted) != 1 || r.Wanted[0].VariantID != g.stock.VariantID {
-			return nil, inventory.Stock{}, 0
+			return nil
 		}
 		res, short, err := shelf.Hold(r)
 		if short != nil || err != nil {
-			return nil, inventory.Stock{}, 0
+			return nil
 		}
 		answers[i].Reply = events.HoldReply{ReservationID: res}
 	}
 	sheets := shelf.Sheets()
 	if len(sheets) != 1 || len(sheets[0].Lines) != len(requests) { // too many, or from several warehouses
-		return nil, inventory.Stock{}, 0
+		return nil
 	}
 	g.stock, g.levels = shelf.Of(g.stock.VariantID)
-	return sheets[0], g.stock, g.turn
+	return sheets[0]
 }
 
 func (g *guess) forget(turn int) {
@@ -135,30 +181,14 @@ func (s *Store) learn(t *turn) {
 	}
 }
 
-// saveGuess saves a sheet with everything that belongs to it, and tells false when the variant was not as expected.
-func (s *Store) saveGuess(ctx context.Context, requests []inventory.HoldRequest, sheet *inventory.Sheet, stock inventory.Stock, at time.Time) (bool, error) {
-	told, err := outbox.NewRow(ctx, outbox.Event{Subject: events.SubjectStockChanged, Payload: stock.Changed()})
-	if err != nil {
-		return false, err
-	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Release()
-	prepared, err := conn.Conn().Prepare(ctx, "inventory_save_guess", saveGuess)
-	if err != nil {
-		return false, err
-	}
+// save saves a sheet with everything that belongs to it, and tells false when the variant was not as expected.
+func save(ctx context.Context, place *pipeline.Place, requests []inventory.HoldRequest, sheet *inventory.Sheet, told outbox.Row, at time.Time) (bool, error) {
 	b := bounds.Get().(*bound)
-	defer bounds.Put(b)
 	b.sheet(requests, sheet, told, at)
-	tag, err := conn.Conn().PgConn().ExecPrepared(ctx, prepared.Name, b.params(), []int16{1}, nil).Close()
-	if err == nil && tag.RowsAffected() == 1 {
-		outbox.Wake(s.pool)
-		return true, nil
-	}
-	return false, err
+	place.Send(ctx, b.params())
+	bounds.Put(b)
+	rows, err := place.Wait(ctx)
+	return rows == 1, err
 }
 
 // sheet binds the parameters of saveGuess.

@@ -28,8 +28,9 @@ const (
 	answerTo = `SELECT input, answer FROM answers WHERE caller = $1 AND key = $2`
 )
 
-// planOnce has each statement planned once, not for every array anew: planning would be a quarter of the work of a hold.
-const planOnce = `SET LOCAL plan_cache_mode = force_generic_plan`
+// planOnce has each statement planned once, not for every array anew: planning would be a quarter of the work of a hold. And by indexes, for
+// what is moved is a few rows of tables that grow: while they are new, PostgreSQL would rather read all of them.
+const planOnce = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)`
 
 // A turn is a transaction's turn at some variants.
 type turn struct {
@@ -183,16 +184,6 @@ func (s *Store) Move(ctx context.Context, once inventory.Once, variantIDs []stri
 		}
 		return t.save(ctx)
 	})
-}
-
-// ForgetAnswers forgets up to most answers given before a time, and returns how many.
-func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) (int, error) {
-	n, err := s.q.ForgetAnswers(ctx, db.ForgetAnswersParams{Before: before, Most: int32(most)})
-	if err != nil || int(n) == most {
-		return int(n), err
-	}
-	ofHolds, err := s.q.ForgetHoldAnswers(ctx, db.ForgetHoldAnswersParams{Before: before, Most: int32(most) - int32(n)})
-	return int(n + ofHolds), err
 }
 
 // again runs fn in a transaction, and once more when another caller was given an answer to the same key meanwhile: then

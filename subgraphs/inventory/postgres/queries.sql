@@ -135,8 +135,12 @@ INSERT INTO answers (caller, key, input, answer, created_at) VALUES (@caller, @k
 -- name: ForgetAnswers :execrows
 DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most));
 
--- name: ForgetHoldAnswers :execrows
-DELETE FROM hold_answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM hold_answers a WHERE a.created_at < @before LIMIT @most));
+-- name: PagesOfHoldAnswers :one
+SELECT (pg_relation_size('hold_answers') / current_setting('block_size')::bigint)::bigint;
+
+-- name: ForgetHoldAnswers :exec
+-- ForgetHoldAnswers looks at a stretch of pages.
+DELETE FROM hold_answers WHERE ctid >= format('(%s,0)', @from_page::bigint)::tid AND ctid < format('(%s,0)', @to_page::bigint)::tid AND created_at < @before;
 
 -- name: PoolMoves :many
 -- PoolMoves sums what went to flash sales and came back, under each key.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -31,6 +32,8 @@ type Store struct {
 	q       *db.Queries
 	guesses *lru.Cache[string, *guess] // by variant
 	guessed *prometheus.CounterVec     // by outcome
+
+	forgotten atomic.Int64 // the page of answers to holds that is looked at next
 }
 
 var _ inventory.Store = (*Store)(nil)
@@ -41,7 +44,7 @@ func NewStore(pool *pgxpool.Pool) *Store {
 	if err != nil {
 		panic(err) // of a negative size alone
 	}
-	return &Store{pool, db.New(pool), remembered, newGuessed()}
+	return &Store{pool: pool, q: db.New(pool), guesses: remembered, guessed: newGuessed()}
 }
 
 // StockOf finds the stock of variants.

@@ -262,13 +262,43 @@ func TestAnswersAreForgottenInTheEnd(t *testing.T) {
 		again bool
 	}{{29 * 24 * time.Hour, true}, {2 * 24 * time.Hour, false}} {
 		s.clock.Advance(c.after)
-		if err := s.inv.ForgetAnswers(t.Context()); err != nil {
-			t.Fatal(err)
+		for range inventory.RoundOfAnswers {
+			if err := s.inv.ForgetAnswers(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		old.ExpiresAt = s.clock.Now().Add(time.Minute)
 		if r, err := s.inv.Hold(t.Context(), old); err != nil || (r.ReservationID == first.ReservationID) != c.again {
 			t.Errorf("after %s: %+v, %v", c.after, r, err)
 		}
+	}
+}
+
+// A table of many pages is gone through by parts, and nothing is passed over.
+func TestEveryOldAnswerIsForgotten(t *testing.T) {
+	s := setup(t)
+	if _, err := s.pool.Exec(t.Context(), `INSERT INTO hold_answers (key, input, reservation_id, created_at)
+		SELECT n, '', 'res', $1::timestamptz - CASE WHEN n % 3 = 0 THEN interval '1 day' ELSE interval '31 days' END FROM generate_series(1, 20000) n`, s.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	left := func() (n int) {
+		if err := s.pool.QueryRow(t.Context(), `SELECT count(*) FROM hold_answers`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for last := left(); last > 6666; last = left() {
+		for range inventory.RoundOfAnswers / 10 {
+			if err := s.inv.ForgetAnswers(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left() == last {
+			t.Fatalf("%d are left", last)
+		}
+	}
+	if n := left(); n != 6666 {
+		t.Errorf("%d are left, and 6666 are not old", n)
 	}
 }
 

@@ -315,21 +315,20 @@ func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (i
 	return result.RowsAffected(), nil
 }
 
-const forgetHoldAnswers = `-- name: ForgetHoldAnswers :execrows
-DELETE FROM hold_answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM hold_answers a WHERE a.created_at < $1 LIMIT $2))
+const forgetHoldAnswers = `-- name: ForgetHoldAnswers :exec
+DELETE FROM hold_answers WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid AND created_at < $3
 `
 
 type ForgetHoldAnswersParams struct {
-	Before time.Time
-	Most   int32
+	FromPage int64
+	ToPage   int64
+	Before   time.Time
 }
 
-func (q *Queries) ForgetHoldAnswers(ctx context.Context, arg ForgetHoldAnswersParams) (int64, error) {
-	result, err := q.db.Exec(ctx, forgetHoldAnswers, arg.Before, arg.Most)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// ForgetHoldAnswers looks at a stretch of pages.
+func (q *Queries) ForgetHoldAnswers(ctx context.Context, arg ForgetHoldAnswersParams) error {
+	_, err := q.db.Exec(ctx, forgetHoldAnswers, arg.FromPage, arg.ToPage, arg.Before)
+	return err
 }
 
 const giveToPool = `-- name: GiveToPool :exec
@@ -613,6 +612,17 @@ INSERT INTO stock (variant_id) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT 
 func (q *Queries) OpenStock(ctx context.Context, variantIds []string) error {
 	_, err := q.db.Exec(ctx, openStock, variantIds)
 	return err
+}
+
+const pagesOfHoldAnswers = `-- name: PagesOfHoldAnswers :one
+SELECT (pg_relation_size('hold_answers') / current_setting('block_size')::bigint)::bigint
+`
+
+func (q *Queries) PagesOfHoldAnswers(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, pagesOfHoldAnswers)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const poolMoves = `-- name: PoolMoves :many
