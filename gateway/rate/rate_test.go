@@ -57,7 +57,7 @@ func TestABudgetIsSpentAndComesBack(t *testing.T) {
 		if d.Allowed != step.allowed || d.Available != step.available || d.Wait != step.wait || d.Requested != step.points {
 			t.Errorf("%+v: %+v", step, d)
 		}
-		if want := (Cost{step.points, Status{100, step.available, 10}}); d.Cost() != want {
+		if want := (Cost{Requested: step.points, Throttle: Status{100, step.available, 10}}); d.Cost() != want {
 			t.Errorf("%+v, want %+v", d.Cost(), want)
 		}
 	}
