@@ -53,7 +53,7 @@ type attackReport struct {
 	ToQuiet   float64 `json:"p99ToQuiet"`
 	ToControl float64 `json:"p99ToControl"`
 	Met       bool    `json:"met"`
-	Each      float64 `json:"soukCPUMicrosPerScriptRequest"` // above what the shop took in the control rounds
+	Each      float64 `json:"soukCPUMicrosPerScriptRequest"` // above what the buyers' answers took in the control rounds
 }
 
 // An attackRow is all rounds of a kind.
@@ -170,8 +170,10 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 		row.Fetches = row.Script["CHALLENGE_FAILED"]
 	}
 	attacked := rows[attackRound]
-	r.ToQuiet, r.ToControl = attacked.P99/rows[quietRound].P99, attacked.P99/rows[controlRound].P99
-	r.Each = (attacked.SoukCPU - rows[controlRound].SoukCPU) / (attacked.Sent * float64(c.Seconds*c.Rounds)) * 1e6
+	control := rows[controlRound]
+	r.ToQuiet, r.ToControl = attacked.P99/rows[quietRound].P99, attacked.P99/control.P99
+	buyers := control.SoukCPU / float64(control.Answers) * float64(attacked.Answers)
+	r.Each = (attacked.SoukCPU - buyers) / (attacked.Sent * float64(c.Seconds*c.Rounds)) * 1e6
 	r.Met = r.ToControl <= mostP99Ratio && attacked.Booked == attacked.Journeys
 	return r, nil
 }
