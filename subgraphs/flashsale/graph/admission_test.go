@@ -35,8 +35,8 @@ func TestOnlyWhoIsAdmittedBooks(t *testing.T) {
 		"of another one": {eve, at(s.ticket(eve, other), "admissionToken")},
 	} {
 		got := s.bookWith(c.who, saleID, c.token, "key-00000001")
-		if refusal(got, "flashSaleBook") != "NOT_ADMITTED" || at(got, "data.flashSaleBook.userErrors.0.field") != "[input admissionToken]" || *told != 1 {
-			t.Errorf("%s: %v, and the gateway is told %d times", name, got, *told)
+		if refusal(got, "flashSaleBook") != "NOT_ADMITTED" || at(got, "data.flashSaleBook.userErrors.0.field") != "[input admissionToken]" || told.Load() != 1 {
+			t.Errorf("%s: %v, and the gateway is told %d times", name, got, told.Load())
 		}
 	}
 	// Whatever happens at once, a ticket is used once: the same key finds its booking, other keys find nothing.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,13 +31,13 @@ func (s *shop) withRoom(policy string, units int, more ...map[string]any) (saleI
 }
 
 // overheard counts of how many wrong proofs the gateway is told beside the last answer.
-func (s *shop) overheard() *int {
-	told, inner := 0, forfeit.Handler(s.handler)
+func (s *shop) overheard() *atomic.Int64 {
+	told, inner := &atomic.Int64{}, forfeit.Handler(s.handler)
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner.ServeHTTP(w, r)
-		told = len(w.Header().Values(forfeit.Header))
+		told.Store(int64(len(w.Header().Values(forfeit.Header))))
 	})
-	return &told
+	return told
 }
 
 // starts moves the time to the start.
@@ -229,15 +230,15 @@ func TestS102NoTicketWithoutWork(t *testing.T) {
 		"work for another sale":  {ann, other, good},
 		"work for another's own": {eve, other, s.solved(ann, other)},
 	} {
-		if got := s.joinWith(c.who, c.sale, c.solution); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" || at(got, "data.flashSaleJoin.ticket") != "" || *told != 1 {
-			t.Errorf("%s: %v, and the gateway is told %d times", name, got, *told)
+		if got := s.joinWith(c.who, c.sale, c.solution); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" || at(got, "data.flashSaleJoin.ticket") != "" || told.Load() != 1 {
+			t.Errorf("%s: %v, and the gateway is told %d times", name, got, told.Load())
 		}
 	}
 	if got := s.joinWith(guest, saleID, good); at(got, "errors.0.extensions.code") != "UNAUTHENTICATED" {
 		t.Errorf("%v", got)
 	}
-	if got := s.joinWith(ann, saleID, good); at(got, "data.flashSaleJoin.ticket.id") == "" || *told != 0 {
-		t.Errorf("%v, and the gateway is told %d times", got, *told)
+	if got := s.joinWith(ann, saleID, good); at(got, "data.flashSaleJoin.ticket.id") == "" || told.Load() != 0 {
+		t.Errorf("%v, and the gateway is told %d times", got, told.Load())
 	}
 	if got := s.joinWith(ann, saleID, good); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" {
 		t.Errorf("used twice: %v", got)
