@@ -25,6 +25,7 @@ import (
 	"github.com/souk-shop/souk/gateway/transport"
 	"github.com/souk-shop/souk/gateway/upstream"
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/passport"
 	"github.com/souk-shop/souk/internal/viewer"
 )
@@ -63,6 +64,7 @@ type Gateway struct {
 	locales   *locales
 	watch     *watch
 	health    *health
+	sessions  *session.Sessions
 	transport *transport.Handler
 	public    http.Handler
 }
@@ -87,9 +89,9 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g.prewarm(ctx)
+	g.sessions = session.New(c.Keys, clock.System)
 	g.transport = transport.New(transport.Config{
-		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
-		Sockets: g.watch.sockets, Admit: g.admit, Refused: g.refused,
+		Executor: g, Sessions: g.sessions, Origins: c.Origins, Sockets: g.watch.sockets, Refused: g.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -177,7 +179,9 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	ctx = viewer.With(ctx, who)
-	to = priced(ctx, cost, explained(ctx, op, to))
+	ctx, wrong := forfeit.Listen(ctx)
+	bare := explained(ctx, op, to)
+	to = priced(ctx, cost, bare)
 
 	switch op.Kind() {
 	case engine.Subscription:
@@ -188,7 +192,10 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 	ctx, cancel := context.WithTimeout(ctx, g.config.Timeout)
 	defer cancel()
 	if op.Deferred() {
-		return g.engine.Incremental(ctx, op, to.Next)
+		return g.engine.Incremental(ctx, op, func(part []byte, more bool) error {
+			g.charge(ctx, wrong, cost)
+			return to.Next(part, more)
+		})
 	}
 	var body bytes.Buffer
 	result, err := g.engine.Execute(ctx, op, &body)
@@ -196,6 +203,9 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 		return err
 	}
 	seen.answered(result)
+	if d, charged := g.charge(ctx, wrong, cost); charged {
+		to = priced(ctx, d, bare)
+	}
 	to.Keep(result.MaxAge)
 	return to.Next(body.Bytes(), false)
 }

@@ -18,7 +18,7 @@ func (g *Gateway) Handler() http.Handler { return g.public }
 
 func (g *Gateway) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
-	mux.Handle(Path, g.watch.traced(g.counting(g.explaining(g.transport))))
+	mux.Handle(Path, g.door(g.watch.traced(g.explaining(g.transport))))
 	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", g.health.brief)
 	for pattern, handler := range g.config.Routes {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/gateway/rate"
 	"github.com/souk-shop/souk/gateway/transport"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -38,34 +40,33 @@ func visitOf(ctx context.Context) *visit {
 	return v
 }
 
-// counting notes where a request comes from.
-func (g *Gateway) counting(next http.Handler) http.Handler {
+// door notes where a request comes from, and turns away who has nothing left before anything is done for it: it is not read, traced
+// or logged. A socket is paid for when it opens.
+func (g *Gateway) door(next http.Handler) http.Handler {
 	if g.config.Rate == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{from: rate.AddressOf(r, g.config.Proxies), tells: r.Header.Get(CostHeader) != ""}
+		if d := g.admit(r, v.from); !d.Allowed {
+			g.transport.TurnAway(w, r, seconds(d), turnedAway(d))
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	})
 }
 
-// admit turns away an address that has nothing left before its request is read. A socket is paid for when it opens.
-func (g *Gateway) admit(r *http.Request) engine.Errors {
-	v := visitOf(r.Context())
-	if v == nil {
-		return nil
-	}
-	who := rate.Caller{Address: v.from}
-	var d rate.Decision
+// admit looks at what is left of an address, and of an account if its token is one that was verified before: any other may be a lie, and
+// to find out is work.
+func (g *Gateway) admit(r *http.Request, from netip.Addr) rate.Decision {
+	who := rate.Caller{Address: from}
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		d = g.config.Rate.Take(r.Context(), who, knock, 0)
-	} else {
-		d = g.config.Rate.Peek(who, knock)
+		return g.config.Rate.Take(r.Context(), who, knock, 0)
 	}
-	if !d.Allowed {
-		return throttled(d)
+	if known, ok := g.sessions.Known(r.Header.Get("Authorization")); ok {
+		who.Account = known.AccountID
 	}
-	return nil
+	return g.config.Rate.Peek(who, knock)
 }
 
 // refused hears of a request that never became an operation, and charges for it unless the fault is not the caller's.
@@ -113,10 +114,54 @@ func (g *Gateway) caller(ctx context.Context) (rate.Caller, *visit) {
 	return rate.Caller{Account: viewer.From(ctx).AccountID, Address: v.from}, v
 }
 
+// charge makes a caller pay for the proofs that subgraphs found wrong. It returns the decision with what that was.
+func (g *Gateway) charge(ctx context.Context, wrong *forfeit.Heard, d rate.Decision) (rate.Decision, bool) {
+	n := wrong.Take()
+	who, v := g.caller(ctx)
+	if n == 0 || v == nil {
+		return d, false
+	}
+	return g.config.Rate.Forfeit(ctx, who, n, misread, d), true
+}
+
+const (
+	spent    = "too much was asked for in a short time; the same is answered after a while"
+	pollTime = "2006-01-02T15:04:05.000Z"
+)
+
+// seconds until a caller may come back.
+func seconds(d rate.Decision) int { return int((d.Wait + time.Second - 1) / time.Second) }
+
+// turnedAway is the answer that throttled makes, written at once: a script is told it a thousand times a second.
+func turnedAway(d rate.Decision) []byte {
+	b := make([]byte, 0, 512)
+	cost := func() {
+		b = append(b, `"cost":{"requested":`...)
+		b = strconv.AppendInt(b, int64(d.Requested), 10)
+		b = append(b, `,"throttleStatus":{"maximumAvailable":`...)
+		b = strconv.AppendInt(b, int64(d.Budget.Burst), 10)
+		b = append(b, `,"currentlyAvailable":`...)
+		b = strconv.AppendInt(b, int64(d.Available), 10)
+		b = append(b, `,"restoreRate":`...)
+		b = strconv.AppendInt(b, int64(d.Budget.PerSecond), 10)
+		b = append(b, `}}`...)
+	}
+	b = append(b, `{"errors":[{"message":"`+spent+`","extensions":{"budget":"`...)
+	b = append(b, d.Reason...)
+	b = append(b, `","code":"`+engine.CodeThrottled+`",`...)
+	cost()
+	b = append(b, `,"pollAfter":"`...)
+	b = time.Now().Add(d.Wait).UTC().AppendFormat(b, pollTime)
+	b = append(b, `","retryAfter":`...)
+	b = strconv.AppendInt(b, int64(seconds(d)), 10)
+	b = append(b, `}}],"extensions":{`...)
+	cost()
+	return append(b, `}}`...)
+}
+
 // throttled tells a caller when to come back.
 func throttled(d rate.Decision) engine.Errors {
-	seconds := int((d.Wait + time.Second - 1) / time.Second)
-	message := "too much was asked for in a short time; the same is answered after a while"
+	message := spent
 	if d.Common {
 		message = "too many ask for the same " + d.Reason + " at once; nothing was tried, and the same is answered after a while"
 	}
@@ -125,8 +170,8 @@ func throttled(d rate.Decision) engine.Errors {
 		Extensions: map[string]any{
 			"code":       engine.CodeThrottled,
 			"budget":     d.Reason,
-			"pollAfter":  time.Now().Add(d.Wait).UTC().Format("2006-01-02T15:04:05.000Z"),
-			"retryAfter": seconds,
+			"pollAfter":  time.Now().Add(d.Wait).UTC().Format(pollTime),
+			"retryAfter": seconds(d),
 			"cost":       d.Cost(),
 		},
 	}}

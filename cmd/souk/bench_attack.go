@@ -18,16 +18,18 @@ import (
 )
 
 type attackCommand struct {
-	JSON    bool `name:"json" help:"Print one JSON document instead of a table."`
-	Seconds int  `help:"How long each round lasts, 1 to 60." default:"5"`
-	Rounds  int  `help:"How often each is measured, by turns, 1 to 20." default:"2"`
-	Rate    int  `help:"Requests a second of the script, 10 to 10,000." default:"1000"`
-	Buyers  int  `help:"Ordinary buyers beside it, 1 to 200." default:"32"`
+	JSON     bool   `name:"json" help:"Print one JSON document instead of a table."`
+	Seconds  int    `help:"How long each round lasts, 1 to 60." default:"5"`
+	Rounds   int    `help:"How often each is measured, by turns, 1 to 20." default:"2"`
+	Rate     int    `help:"Requests a second of the script, 10 to 10,000." default:"1000"`
+	Accounts int    `help:"Accounts that the script has, 1 to 200; all behind one address." default:"1"`
+	Buyers   int    `help:"Ordinary buyers beside it, 1 to 200." default:"32"`
+	Profiles string `help:"Keep a CPU profile of the shop under attack in this folder." type:"path" placeholder:"DIR"`
 }
 
 const (
 	journeyEach  = 500 * time.Millisecond // a buyer's pace
-	mostP99Ratio = 1.25                   // × the others' p99 beside as many requests to somebody else
+	mostP99Ratio = 1.1                    // × the others' p99 beside as many requests to somebody else
 )
 
 // The kinds of rounds. What drives the load runs on the same machine as the shop: the second tells what that alone does.
@@ -45,11 +47,13 @@ type attackReport struct {
 	Buyers  int          `json:"buyers"`
 	Seconds int          `json:"secondsEach"`
 	Asked   int          `json:"scriptPerSecond"`
+	Owned   int          `json:"scriptAccounts"`
 	Rows    []*attackRow `json:"rounds"`
 	// Of the rounds under attack to the others.
 	ToQuiet   float64 `json:"p99ToQuiet"`
 	ToControl float64 `json:"p99ToControl"`
 	Met       bool    `json:"met"`
+	Each      float64 `json:"soukCPUMicrosPerScriptRequest"` // above what the buyers' answers took in the control rounds
 }
 
 // An attackRow is all rounds of a kind.
@@ -77,7 +81,7 @@ func (c attackCommand) Run(ctx context.Context, p *process) error {
 	for _, b := range []struct {
 		name             string
 		is, least, most_ int
-	}{{"seconds", c.Seconds, 1, 60}, {"rounds", c.Rounds, 1, 20}, {"rate", c.Rate, 10, 10_000}, {"buyers", c.Buyers, 1, 200}} {
+	}{{"seconds", c.Seconds, 1, 60}, {"rounds", c.Rounds, 1, 20}, {"rate", c.Rate, 10, 10_000}, {"buyers", c.Buyers, 1, 200}, {"accounts", c.Accounts, 1, 200}} {
 		if b.is < b.least || b.is > b.most_ {
 			return fmt.Errorf("--%s is from %d to %d", b.name, b.least, b.most_)
 		}
@@ -116,7 +120,7 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 		return nil, err
 	}
 	defer door.client.CloseIdleConnections()
-	r := &attackReport{Machine: thisMachine(), Date: time.Now().UTC().Truncate(time.Second), Version: version(), Buyers: c.Buyers, Seconds: c.Seconds, Asked: c.Rate}
+	r := &attackReport{Machine: thisMachine(), Date: time.Now().UTC().Truncate(time.Second), Version: version(), Buyers: c.Buyers, Seconds: c.Seconds, Asked: c.Rate, Owned: c.Accounts}
 	rows := map[string]*attackRow{}
 	for _, kind := range []struct{ round, what string }{
 		{quietRound, "buyers alone"},
@@ -140,8 +144,12 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 			fmt.Fprintf(p.stderr, "bench: %s, round %d of %d, %d s\n", row.What, n+1, c.Rounds, c.Seconds)
 			script := map[string]*script{
 				controlRound: {to: bare, perSecond: c.Rate},
-				attackRound:  {to: s.base + "/graphql", perSecond: c.Rate, token: door.evil, sale: door.sale},
+				attackRound:  {to: s.base + "/graphql", perSecond: c.Rate, tokens: door.evil, sale: door.sale},
 			}[row.Round]
+			profiled := func() error { return nil }
+			if n == 0 && row.Round == attackRound {
+				profiled = c.profile(ctx, s)
+			}
 			before := cpuOf(s.process.Pid())
 			if err := door.round(ctx, row, time.Duration(c.Seconds)*time.Second, script); err != nil {
 				return nil, err
@@ -149,6 +157,9 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 			after := cpuOf(s.process.Pid())
 			row.SoukCPU += (after.own - before.own).Seconds()
 			row.DataCPU += (after.children - before.children).Seconds()
+			if err := profiled(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, row := range r.Rows {
@@ -159,9 +170,24 @@ func (c attackCommand) measure(ctx context.Context, p *process, s *childShop) (*
 		row.Fetches = row.Script["CHALLENGE_FAILED"]
 	}
 	attacked := rows[attackRound]
-	r.ToQuiet, r.ToControl = attacked.P99/rows[quietRound].P99, attacked.P99/rows[controlRound].P99
+	control := rows[controlRound]
+	r.ToQuiet, r.ToControl = attacked.P99/rows[quietRound].P99, attacked.P99/control.P99
+	buyers := control.SoukCPU / float64(control.Answers) * float64(attacked.Answers)
+	r.Each = (attacked.SoukCPU - buyers) / (attacked.Sent * float64(c.Seconds*c.Rounds)) * 1e6
 	r.Met = r.ToControl <= mostP99Ratio && attacked.Booked == attacked.Journeys
 	return r, nil
+}
+
+// profile begins to watch the CPU of the shop for one round, if that is wanted; what it returns waits for the profile.
+func (c attackCommand) profile(ctx context.Context, s *childShop) (wait func() error) {
+	if c.Profiles == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- keep(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.private, c.Seconds), filepath.Join(c.Profiles, "attack.pprof"))
+	}()
+	return func() error { return <-done }
 }
 
 // round lets every buyer go one way after the other, at an even pace, while a script does what it does.
@@ -248,8 +274,14 @@ func (c attackCommand) openSale(ctx context.Context, s *childShop, progress io.W
 		}
 		d.buyers = append(d.buyers, b)
 	}
-	d.evil, err = register(ctx, s.base)
-	return d, err
+	for range c.Accounts {
+		token, err := register(ctx, s.base)
+		if err != nil {
+			return nil, err
+		}
+		d.evil = append(d.evil, token)
+	}
+	return d, nil
 }
 
 // wrong is an error when a buyer did not get a unit.
@@ -293,7 +325,7 @@ func (r *attackReport) writeTable(w io.Writer) error {
 	if !r.Met {
 		met = "MISSED"
 	}
-	_, err := fmt.Fprintf(w, "\nThe others' p99 under attack is %.2f × that beside as many requests to somebody else, %.2f × that alone. All book and ≤ %.2f × the former: %s\n",
-		r.ToControl, r.ToQuiet, mostP99Ratio, met)
+	_, err := fmt.Fprintf(w, "\nThe others' p99 under attack is %.2f × that beside as many requests to somebody else, %.2f × that alone. All book and ≤ %.2f × the former: %s\n"+
+		"A request of the script cost the shop %.0f µs of CPU.\n", r.ToControl, r.ToQuiet, mostP99Ratio, met, r.Each)
 	return err
 }

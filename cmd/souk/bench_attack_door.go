@@ -23,7 +23,7 @@ import (
 type door struct {
 	base, sale string
 	buyers     []doorBuyer
-	evil       string // the access token of who asks too much
+	evil       []string // the access tokens of who asks too much
 	client     *http.Client
 }
 
@@ -150,7 +150,7 @@ func send(ctx context.Context, client *http.Client, to, token, address, query st
 type script struct {
 	to        string
 	perSecond int
-	token     string
+	tokens    []string // of accounts that take turns
 	sale      string
 }
 
@@ -170,7 +170,8 @@ func (s *script) run(ctx context.Context, how time.Duration, row *attackRow) {
 	for range scriptWorkers {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				due := began.Add(time.Duration(next.Add(1)-1) * time.Second / time.Duration(s.perSecond))
+				nth := next.Add(1) - 1
+				due := began.Add(time.Duration(nth) * time.Second / time.Duration(s.perSecond))
 				if due.Sub(began) >= how {
 					return
 				}
@@ -179,7 +180,11 @@ func (s *script) run(ctx context.Context, how time.Duration, row *attackRow) {
 				} else if late < 0 {
 					time.Sleep(-late)
 				}
-				code, _, err := send(ctx, client, s.to, s.token, scriptAddress, benchJoin, map[string]any{"i": map[string]any{"saleId": s.sale, "solution": "eyJ9"}})
+				token := ""
+				if len(s.tokens) > 0 {
+					token = s.tokens[nth%int64(len(s.tokens))]
+				}
+				code, _, err := send(ctx, client, s.to, token, scriptAddress, benchJoin, map[string]any{"i": map[string]any{"saleId": s.sale, "solution": "eyJ9"}})
 				if err != nil {
 					code = "failed"
 				}

@@ -39,7 +39,7 @@ func TestAttackReport(t *testing.T) {
 	r := &attackReport{Rows: []*attackRow{
 		{Round: quietRound, Journeys: 10, Booked: 10},
 		{Round: attackRound, Journeys: 10, Booked: 9, Sent: 1000, Script: map[string]int{"THROTTLED": 7, "CHALLENGE_FAILED": 3}, first: errors.New("join: refused: THROTTLED")},
-	}, ToControl: 2, ToQuiet: 3}
+	}, ToControl: 2, ToQuiet: 3, Each: 54.4}
 	if err := r.wrong(); err == nil || !strings.Contains(err.Error(), "attack: 1 of 10 buyers failed, the first: join: refused: THROTTLED") {
 		t.Error(err)
 	}
@@ -47,7 +47,7 @@ func TestAttackReport(t *testing.T) {
 	if err := r.writeTable(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"9 of 10", "CHALLENGE_FAILED 3, THROTTLED 7", "1000/s", "2 ×", "MISSED"} {
+	for _, want := range []string{"9 of 10", "CHALLENGE_FAILED 3, THROTTLED 7", "1000/s", "2 ×", "MISSED", "54 µs"} {
 		if !strings.Contains(out.String(), strings.Replace(want, "2 ×", "2.00 ×", 1)) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -61,6 +61,9 @@ type Charge struct {
 	Most       bool          // rather than be refused, take what there is
 }
 
+// fits tells whether there is room at a level.
+func (c Charge) fits(level time.Duration) bool { return level+c.Take <= c.Room }
+
 // A Store keeps buckets. It always answers, and is safe for concurrent use.
 type Store interface {
 	// Take pours into all buckets, or into none when one of them has no room. It tells the level of each afterwards: how long it
@@ -88,6 +91,9 @@ const (
 	ReasonAddress = "address"
 )
 
+// forfeits empty an account's full budget: who is refused for a wrong proof once or twice is served on, who tries his luck is soon not.
+const forfeits = 8
+
 // A Decision says whether a caller may go on, and what is left.
 type Decision struct {
 	Allowed   bool
@@ -95,6 +101,7 @@ type Decision struct {
 	Common    bool          // of a refusal: the budget is not the caller's own
 	Wait      time.Duration // until the same would be allowed, if nobody else takes
 	Requested int
+	Forfeited int    // points taken from the account beside those requested
 	Budget    Budget // the one of the caller's that decided, or has least left
 	Available int    // points of it
 }
@@ -102,6 +109,7 @@ type Decision struct {
 // Cost is a decision as answers show it, under extensions.cost.
 type Cost struct {
 	Requested int    `json:"requested"`
+	Forfeited int    `json:"forfeited,omitempty"`
 	Throttle  Status `json:"throttleStatus"`
 }
 
@@ -114,7 +122,7 @@ type Status struct {
 
 // Cost returns the decision as answers show it.
 func (d Decision) Cost() Cost {
-	return Cost{Requested: d.Requested, Throttle: Status{Maximum: d.Budget.Burst, Available: d.Available, Restore: d.Budget.PerSecond}}
+	return Cost{Requested: d.Requested, Forfeited: d.Forfeited, Throttle: Status{Maximum: d.Budget.Burst, Available: d.Available, Restore: d.Budget.PerSecond}}
 }
 
 // Config is what a Limiter needs; a zero budget bounds nothing.
@@ -129,19 +137,24 @@ type Config struct {
 type Limiter struct {
 	config   Config
 	refusals *prometheus.CounterVec
+	forfeits prometheus.Counter
 }
 
 // New returns a Limiter.
 func New(c Config) (*Limiter, error) {
 	l := &Limiter{config: c, refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "souk", Subsystem: "gateway", Name: "rate_refusals_total", Help: "Requests refused because a budget was spent, by whose.",
-	}, []string{"reason"})}
+	}, []string{"reason"}), forfeits: prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "souk", Subsystem: "gateway", Name: "rate_forfeits_total", Help: "Proofs that subgraphs refused and callers paid extra for.",
+	})}
 	for _, reason := range append(slices.Collect(maps.Keys(c.Common)), ReasonAccount, ReasonAddress) {
 		l.refusals.WithLabelValues(reason)
 	}
 	if c.Metrics != nil {
-		if err := c.Metrics.Register(l.refusals); err != nil {
-			return nil, err
+		for _, collector := range []prometheus.Collector{l.refusals, l.forfeits} {
+			if err := c.Metrics.Register(collector); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return l, nil
@@ -149,15 +162,21 @@ func New(c Config) (*Limiter, error) {
 
 // Take charges points to a caller's budgets and takes the draws from the common ones, or refuses and takes nothing: what one caller may
 // not ask for leaves the others their share. What costs more than a budget ever holds takes all of it. To be refused costs the caller
-// the trouble that was had before it was known, so that nobody gives it for free.
+// the trouble that was had before it was known, so that nobody gives it for free; where only the account's budget is spent, it costs the
+// account, and those who share its address nothing.
 func (l *Limiter) Take(ctx context.Context, who Caller, points, trouble int, draws ...Draw) Decision {
 	return l.decide(who, points, draws, func(charges []Charge) ([]time.Duration, bool) {
 		levels, ok := l.config.Store.Take(ctx, charges)
-		if !ok && trouble > 0 {
-			if own := l.most(who, trouble); len(own) > 0 {
-				after, _ := l.config.Store.Take(ctx, own)
-				copy(levels, after) // which are the first
-			}
+		if ok || trouble == 0 {
+			return levels, ok
+		}
+		_, own := l.owed(who, trouble)
+		if len(own) == 2 && !charges[0].fits(levels[0]) && charges[1].fits(levels[1]) {
+			own = own[:1]
+		}
+		if len(own) > 0 {
+			after, _ := l.config.Store.Take(ctx, own)
+			copy(levels, after) // which are the first
 		}
 		return levels, ok
 	})
@@ -165,17 +184,50 @@ func (l *Limiter) Take(ctx context.Context, who Caller, points, trouble int, dra
 
 // Spend charges points for what was done already, or what is left when that is less.
 func (l *Limiter) Spend(ctx context.Context, who Caller, points int) {
-	if charges := l.most(who, points); len(charges) > 0 {
+	if _, charges := l.owed(who, points); len(charges) > 0 {
 		l.config.Store.Take(ctx, charges)
 	}
 }
 
-func (l *Limiter) most(who Caller, points int) []Charge {
-	_, charges := l.bill(who, points, nil)
-	for i := range charges {
-		charges[i].Most = true
+// Forfeit charges a caller for proofs that turned out to be wrong: the account so much that a few of them empty its budget, the address,
+// which may be many people's, no more than so many points each. It returns d with what that was, and what is left.
+func (l *Limiter) Forfeit(ctx context.Context, who Caller, proofs, points int, d Decision) Decision {
+	l.forfeits.Add(float64(proofs))
+	buckets, charges := l.owed(who, proofs*points)
+	if len(charges) == 0 {
+		return d
 	}
-	return charges
+	if buckets[0].reason == ReasonAccount {
+		d.Forfeited = proofs * max(1, buckets[0].Burst/forfeits)
+		charges[0] = buckets[0].owed(charges[0].Key, d.Forfeited)
+	}
+	levels, _ := l.config.Store.Take(ctx, charges)
+	for i, level := range levels {
+		if left := buckets[i].left(level); i == 0 || left < d.Available {
+			d.Budget, d.Available = buckets[i].Budget, left
+		}
+	}
+	return d
+}
+
+// owed makes out what a caller is charged for what was done already.
+func (l *Limiter) owed(who Caller, points int) ([]bucket, []Charge) {
+	buckets, charges := l.bill(who, points, nil)
+	for i := range charges {
+		charges[i] = buckets[i].owed(charges[i].Key, points)
+	}
+	return buckets, charges
+}
+
+// owed is a charge that is never refused. It takes what is left, and from an account, which is nobody else's, all of it: the account is
+// overdrawn then, by as much as the last charge and never more, so that whoever goes on asking is refused for a while before his request
+// is read.
+func (b bucket) owed(key string, points int) Charge {
+	c := Charge{Key: key, Take: b.time(min(points, b.Burst)), Room: b.room(), Most: true}
+	if b.reason == ReasonAccount {
+		c.Room += c.Take
+	}
+	return c
 }
 
 // Peek tells whether points are left, charging nothing and asking no other machine. It may let through what Take refuses, never the

@@ -57,7 +57,7 @@ func TestABudgetIsSpentAndComesBack(t *testing.T) {
 		if d.Allowed != step.allowed || d.Available != step.available || d.Wait != step.wait || d.Requested != step.points {
 			t.Errorf("%+v: %+v", step, d)
 		}
-		if want := (Cost{step.points, Status{100, step.available, 10}}); d.Cost() != want {
+		if want := (Cost{Requested: step.points, Throttle: Status{100, step.available, 10}}); d.Cost() != want {
 			t.Errorf("%+v, want %+v", d.Cost(), want)
 		}
 	}
@@ -279,4 +279,43 @@ func BenchmarkTake(b *testing.B) {
 			l.Take(context.Background(), who, 1, 0)
 		}
 	})
+}
+
+// A wrong proof costs an account an eighth of its budget, and more than it has: it is overdrawn by that and never by more. The address pays
+// as far as it has, and nothing when the account alone was refused.
+func TestForfeit(t *testing.T) {
+	l := limiter(t, Config{Account: Budget{1, 80}, Address: Budget{1, 30}, Store: NewMemory(clock.Hold(noon))})
+	ann := Caller{Account: "acc_ann", Address: netip.MustParseAddr("192.0.2.1")}
+	for i, want := range []struct{ forfeited, account, address int }{{10, 70, 28}, {10, 60, 26}, {20, 40, 22}, {60, 0, 10}} {
+		d := l.Forfeit(t.Context(), ann, want.forfeited/10, 2, Decision{Requested: 1})
+		if d.Forfeited != want.forfeited || d.Available != min(want.account, want.address) || d.Cost().Forfeited != want.forfeited {
+			t.Errorf("%d: %+v", i, d)
+		}
+		for who, left := range map[Caller]int{{Account: ann.Account}: want.account, {Address: ann.Address}: want.address} {
+			if d := l.Peek(who, 0); d.Available != left {
+				t.Errorf("%d: %+v: %+v, want %d", i, who, d, left)
+			}
+		}
+	}
+	overdrawn := l.Peek(ann, 1)
+	if overdrawn.Allowed || overdrawn.Reason != ReasonAccount || overdrawn.Wait != 21*time.Second {
+		t.Errorf("%+v", overdrawn)
+	}
+	for range 3 {
+		l.Forfeit(t.Context(), ann, 1, 0, Decision{})
+		if d := l.Take(t.Context(), ann, 1, 5); d.Allowed || d.Wait != overdrawn.Wait {
+			t.Errorf("%+v", d)
+		}
+	}
+	if d := l.Peek(Caller{Address: ann.Address}, 10); !d.Allowed {
+		t.Errorf("the address paid for what the account was refused: %+v", d)
+	}
+
+	// Where there is nothing to take from, nothing is taken.
+	for _, who := range []Caller{{}, {Account: "acc_bob"}} {
+		l := limiter(t, Config{Address: Budget{1, 30}, Store: NewMemory(clock.Hold(noon))})
+		if d := l.Forfeit(t.Context(), who, 1, 2, Decision{Allowed: true, Requested: 7}); d != (Decision{Allowed: true, Requested: 7}) {
+			t.Errorf("%+v", d)
+		}
+	}
 }

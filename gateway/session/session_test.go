@@ -126,6 +126,9 @@ func TestRemembered(t *testing.T) {
 	held := clock.Hold(noon)
 	sessions := session.New(source(func(string) (ed25519.PublicKey, error) { asked++; return public(key), nil }), held)
 	header := "Bearer " + sign(t, key, jwt.SigningMethodEdDSA, "k1", nil)
+	if who, ok := sessions.Known(header); ok || asked != 0 {
+		t.Errorf("%+v is known before anybody asked (%d)", who, asked)
+	}
 	for range 3 {
 		if _, _, err := sessions.Viewer(t.Context(), header); err != nil {
 			t.Fatal(err)
@@ -134,7 +137,18 @@ func TestRemembered(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("verified %d times", asked)
 	}
+	if who, ok := sessions.Known(header); !ok || who.AccountID != "acc_ann" {
+		t.Errorf("%+v %v", who, ok)
+	}
+	for _, unknown := range []string{"", "Bearer ", "Basic " + header[7:], header + "x", header[7:]} {
+		if who, ok := sessions.Known(unknown); ok {
+			t.Errorf("%q is %+v", unknown, who)
+		}
+	}
 	held.Advance(10 * time.Minute)
+	if _, ok := sessions.Known(header); ok {
+		t.Error("an expired token is known")
+	}
 	for range 2 {
 		if _, _, err := sessions.Viewer(t.Context(), header); !errors.Is(err, session.ErrExpired) {
 			t.Errorf("after its end: %v", err)

@@ -53,6 +53,9 @@ func parseAccept(header string) acceptable {
 	if strings.TrimSpace(header) == "" {
 		return acceptable{json: formatJSON}
 	}
+	if as := mediaTypes[header]; as == formatJSON || as == formatResponseJSON { // what most clients say
+		return acceptable{json: as}
+	}
 	var a acceptable
 	best := 0.0 // weight of the JSON chosen so far
 	for part := range strings.SplitSeq(header, ",") {

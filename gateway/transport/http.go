@@ -83,6 +83,16 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, as format, errs
 	h.writeRefusal(w, as, errs)
 }
 
+// TurnAway refuses a request of which nothing but the head was read, in words made ready: who asks too much is to cost little.
+func (h *Handler) TurnAway(w http.ResponseWriter, r *http.Request, seconds int, document []byte) {
+	h.Refused(r, engine.CodeThrottled)
+	if r.ContentLength != 0 { // the server passes over the body, and shall not wait for a slow one
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.ReadWait))
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	h.writeJSON(w, max(parseAccept(r.Header.Get("Accept")).json, formatJSON), http.StatusTooManyRequests, document)
+}
+
 func (h *Handler) writeRefusal(w http.ResponseWriter, as format, errs engine.Errors) {
 	status := statusOf(errs)
 	switch status {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -322,6 +323,39 @@ func TestRefusedIsHeard(t *testing.T) {
 	h.ask(t, "GET", "?query={hello}", nil, "Authorization: Bearer forged")
 	if got := []string{<-codes, <-codes}; !slices.Equal(got, []string{"BAD_REQUEST", "UNAUTHENTICATED"}) {
 		t.Error(got)
+	}
+}
+
+// Who is turned away hears so in the format asked for, before a body has come; one that never comes ends the connection.
+func TestTurnAway(t *testing.T) {
+	codes := make(chan string, 10)
+	h := transport.New(transport.Config{Refused: func(_ *http.Request, code string) { codes <- code }, ReadWait: 20 * time.Millisecond})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.TurnAway(w, r, 7, []byte(`{"errors":[]}`)) }))
+	defer s.Close()
+	for accept, media := range map[string]string{modern: modern, older: older, "": older, "text/event-stream": older, "*/*": older} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL, strings.NewReader(`{"query":"{ hello }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", accept)
+		res, err := s.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != 429 || res.Header.Get("Retry-After") != "7" || string(body) != `{"errors":[]}` || res.Header.Get("Content-Type") != media+"; charset=utf-8" || <-codes != "THROTTLED" {
+			t.Errorf("%s: %s %s %v", accept, res.Status, body, res.Header)
+		}
+	}
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: souk\r\nContent-Length: 100\r\n\r\n{")
+	if all, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 429") {
+		t.Errorf("%v %q", err, all)
 	}
 }
 

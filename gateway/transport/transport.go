@@ -58,8 +58,6 @@ type Config struct {
 	Origins  []string // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
 	Sockets  Gauge    // open sockets; may be nil
 
-	// Admit is asked before anything of a request is read; nil errors let it in. May be nil.
-	Admit func(*http.Request) engine.Errors
 	// Refused hears the code of each request that is refused before it became an operation; may be nil.
 	Refused func(r *http.Request, code string)
 
@@ -97,9 +95,6 @@ func (c Config) withDefaults() Config {
 	if c.Refused == nil {
 		c.Refused = func(*http.Request, string) {}
 	}
-	if c.Admit == nil {
-		c.Admit = func(*http.Request) engine.Errors { return nil }
-	}
 	if c.Sockets == nil {
 		c.Sockets = noGauge{}
 	}
@@ -129,10 +124,6 @@ func New(c Config) *Handler {
 
 // ServeHTTP answers one request, or serves one socket to its end.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if errs := h.Admit(r); errs != nil {
-		h.refuse(w, r, max(parseAccept(r.Header.Get("Accept")).json, formatJSON), errs)
-		return
-	}
 	if isUpgrade(r) {
 		h.serveSocket(w, r)
 		return

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/passport"
 )
 
@@ -123,6 +124,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		end(err)
 		return nil, err
 	}
+	forfeit.Hear(r.Context(), res.Header)
 	b := &body{ReadCloser: res.Body, ctx: ctx, most: t.most, end: end}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		b.failed = statusError(res.StatusCode)

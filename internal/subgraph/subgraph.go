@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/outage"
 	"github.com/souk-shop/souk/internal/viewer"
 )
@@ -170,7 +171,7 @@ func UserErrors[E any](err error, show func(*fault.Error) E) ([]E, error) {
 // Mount gives a subgraph's server its address: /graphql behind the guard of passports, /healthz for everybody.
 func Mount(graphql http.Handler, guard func(http.Handler) http.Handler, healthy func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /graphql", otelhttp.NewHandler(guard(graphql), "graphql", otelhttp.WithPropagators(propagation.TraceContext{})))
+	mux.Handle("POST /graphql", otelhttp.NewHandler(guard(forfeit.Handler(graphql)), "graphql", otelhttp.WithPropagators(propagation.TraceContext{})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()

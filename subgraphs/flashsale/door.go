@@ -2,6 +2,7 @@ package flashsale
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/souk-shop/souk/internal/fault"
@@ -46,3 +47,14 @@ var (
 	ErrChallengeFailed = fault.New(fault.Conflict, "CHALLENGE_FAILED", "the challenge is not solved, not yours, run out or used before").At("input", "solution")
 	ErrNotAdmitted     = fault.New(fault.Conflict, "NOT_ADMITTED", "it takes an admission from the waiting room that is yours, unused and not run out").At("input", "admissionToken")
 )
+
+// WrongProof returns the code of an error that says that a caller came without the proof it takes. An honest one does so once in a while,
+// when it came too late; who does it again and again tries his luck.
+func WrongProof(err error) (code string, ok bool) {
+	for _, e := range []*fault.Error{ErrChallengeFailed, ErrNotAdmitted} {
+		if errors.Is(err, e) {
+			return e.Code, true
+		}
+	}
+	return "", false
+}

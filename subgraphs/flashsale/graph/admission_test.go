@@ -24,6 +24,7 @@ func TestOnlyWhoIsAdmittedBooks(t *testing.T) {
 	if until := at(s.ticket(ann, saleID), "admissionExpiresAt"); token == "" || until != "2026-11-27T10:02:01Z" {
 		t.Fatalf("%q until %s", token, until)
 	}
+	told := s.overheard()
 	for name, c := range map[string]struct {
 		who   viewer.Viewer
 		token string
@@ -34,8 +35,8 @@ func TestOnlyWhoIsAdmittedBooks(t *testing.T) {
 		"of another one": {eve, at(s.ticket(eve, other), "admissionToken")},
 	} {
 		got := s.bookWith(c.who, saleID, c.token, "key-00000001")
-		if refusal(got, "flashSaleBook") != "NOT_ADMITTED" || at(got, "data.flashSaleBook.userErrors.0.field") != "[input admissionToken]" {
-			t.Errorf("%s: %v", name, got)
+		if refusal(got, "flashSaleBook") != "NOT_ADMITTED" || at(got, "data.flashSaleBook.userErrors.0.field") != "[input admissionToken]" || told.Load() != 1 {
+			t.Errorf("%s: %v, and the gateway is told %d times", name, got, told.Load())
 		}
 	}
 	// Whatever happens at once, a ticket is used once: the same key finds its booking, other keys find nothing.

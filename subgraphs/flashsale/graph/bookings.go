@@ -24,7 +24,7 @@ func (q *query) FlashSaleBooking(ctx context.Context, bookingID string) (*flashs
 func (m *mutation) FlashSaleBook(ctx context.Context, in gen.FlashSaleBookInput) (*gen.FlashSaleBookPayload, error) {
 	res, err := m.sales.BookWith(ctx, viewer.From(ctx), in.SaleID, optional.Text(in.VariantID), optional.Text(in.AdmissionToken), in.IdempotencyKey)
 	if err != nil {
-		errs, err := userErrors(err)
+		errs, err := proofErrors(ctx, err)
 		return &gen.FlashSaleBookPayload{UserErrors: errs}, err
 	}
 	p := &gen.FlashSaleBookPayload{UserErrors: []gen.FlashSaleUserError{}}

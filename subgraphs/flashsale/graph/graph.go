@@ -10,6 +10,7 @@ import (
 
 	"github.com/souk-shop/souk/dataloaders"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/subgraph"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
@@ -68,6 +69,14 @@ func (r *resolver) FlashSaleOffer() gen.FlashSaleOfferResolver     { return &off
 func (r *resolver) FlashSaleBooking() gen.FlashSaleBookingResolver { return &booking{r} }
 func (r *resolver) FlashSaleTicket() gen.FlashSaleTicketResolver   { return &ticket{r} }
 func (r *resolver) ProductVariant() gen.ProductVariantResolver     { return &variant{r} }
+
+// proofErrors are userErrors where a proof is asked for: the gateway hears of a wrong one.
+func proofErrors(ctx context.Context, err error) ([]gen.FlashSaleUserError, error) {
+	if code, wrong := flashsale.WrongProof(err); wrong {
+		forfeit.Say(ctx, code)
+	}
+	return userErrors(err)
+}
 
 func userErrors(err error) ([]gen.FlashSaleUserError, error) {
 	return subgraph.UserErrors(err, func(e *fault.Error) gen.FlashSaleUserError {

@@ -2,11 +2,14 @@ package graph_test
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/flashsale"
 	"github.com/souk-shop/souk/subgraphs/flashsale/altcha"
@@ -25,6 +28,16 @@ func (s *shop) withRoom(policy string, units int, more ...map[string]any) (saleI
 	saleID = s.sale(p)
 	s.clock.Advance(50 * time.Minute)
 	return saleID
+}
+
+// overheard counts of how many wrong proofs the gateway is told beside the last answer.
+func (s *shop) overheard() *atomic.Int64 {
+	told, inner := &atomic.Int64{}, forfeit.Handler(s.handler)
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, r)
+		told.Store(int64(len(w.Header().Values(forfeit.Header))))
+	})
+	return told
 }
 
 // starts moves the time to the start.
@@ -205,6 +218,7 @@ func TestS102NoTicketWithoutWork(t *testing.T) {
 	two := accounts(2)
 	ann, eve := two[0], two[1]
 	good := s.solved(ann, saleID)
+	told := s.overheard()
 	for name, c := range map[string]struct {
 		who      viewer.Viewer
 		sale     string
@@ -216,15 +230,15 @@ func TestS102NoTicketWithoutWork(t *testing.T) {
 		"work for another sale":  {ann, other, good},
 		"work for another's own": {eve, other, s.solved(ann, other)},
 	} {
-		if got := s.joinWith(c.who, c.sale, c.solution); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" || at(got, "data.flashSaleJoin.ticket") != "" {
-			t.Errorf("%s: %v", name, got)
+		if got := s.joinWith(c.who, c.sale, c.solution); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" || at(got, "data.flashSaleJoin.ticket") != "" || told.Load() != 1 {
+			t.Errorf("%s: %v, and the gateway is told %d times", name, got, told.Load())
 		}
 	}
 	if got := s.joinWith(guest, saleID, good); at(got, "errors.0.extensions.code") != "UNAUTHENTICATED" {
 		t.Errorf("%v", got)
 	}
-	if got := s.joinWith(ann, saleID, good); at(got, "data.flashSaleJoin.ticket.id") == "" {
-		t.Errorf("%v", got)
+	if got := s.joinWith(ann, saleID, good); at(got, "data.flashSaleJoin.ticket.id") == "" || told.Load() != 0 {
+		t.Errorf("%v, and the gateway is told %d times", got, told.Load())
 	}
 	if got := s.joinWith(ann, saleID, good); refusal(got, "flashSaleJoin") != "CHALLENGE_FAILED" {
 		t.Errorf("used twice: %v", got)

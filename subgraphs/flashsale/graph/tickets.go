@@ -14,7 +14,7 @@ import (
 func (m *mutation) FlashSaleJoin(ctx context.Context, in gen.FlashSaleJoinInput) (*gen.FlashSaleJoinPayload, error) {
 	res, err := m.sales.Join(ctx, viewer.From(ctx), in.SaleID, in.Solution)
 	if err != nil {
-		errs, err := userErrors(err)
+		errs, err := proofErrors(ctx, err)
 		return &gen.FlashSaleJoinPayload{UserErrors: errs}, err
 	}
 	p := &gen.FlashSaleJoinPayload{PollAfter: res.PollAfter, UserErrors: []gen.FlashSaleUserError{}}

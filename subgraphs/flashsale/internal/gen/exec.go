@@ -1346,6 +1346,7 @@ type Mutation {
   Takes a place in the waiting room of a sale, against a solved challenge. An account has one ticket in a sale: joining again returns it. When its turn
   went by, or it was used and the account may book more, since a booking was given back or the limit is higher, joining again takes a new place at the
   end. An answer that got lost is found under ` + "`" + `myTicket` + "`" + `: a challenge is good for one try.
+  ` + "`" + `CHALLENGE_FAILED` + "`" + ` costs the account an eighth of its budget besides: once or twice is nothing, who goes on is ` + "`" + `THROTTLED` + "`" + `.
   """
   flashSaleJoin(
     "Which waiting room."
@@ -1354,6 +1355,7 @@ type Mutation {
   """
   Books one unit for the caller. The booking is durable before this answers, and the answer is final: booked, sold out, or booked already.
   A key names one booking for ever: sent again it returns that booking as it is by now. An answer that booked nothing is not kept under the key.
+  ` + "`" + `NOT_ADMITTED` + "`" + ` costs the account an eighth of its budget besides.
   """
   flashSaleBook(
     "Which unit."
