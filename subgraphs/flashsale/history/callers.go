@@ -107,8 +107,8 @@ func (r *run) choose(rnd *rand.Rand) (Input, asking) {
 	switch {
 	case n < 8:
 		return Input{Kind: Count}, func(ctx context.Context, fs *flashsale.FlashSales) (*Output, error) {
-			counts, err := r.counts(ctx, fs)
-			return &Output{Code: OK, Counts: counts}, err
+			found, err := counts(ctx, fs, r.sale.ID)
+			return &Output{Code: OK, Counts: found}, err
 		}
 	case n < 50 || !any:
 		who := r.people[min(rnd.IntN(len(r.people)), rnd.IntN(len(r.people)))] // some more often than others

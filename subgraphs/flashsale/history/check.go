@@ -24,12 +24,21 @@ type Verdict struct {
 // A Result tells whether there is an explanation.
 type Result string
 
-// The results of a check. Undecided counts as a failure: nothing was shown.
+// The results of a check, of which all but the first are failures. AgainstLog is what the sale's own log speaks against, where whether
+// something else explains it is more than could be tried. Undecided shows nothing.
 const (
 	Explained   Result = "EXPLAINED"
 	Unexplained Result = "UNEXPLAINED"
+	AgainstLog  Result = "AGAINST_THE_LOG"
 	Undecided   Result = "UNDECIDED"
 )
+
+// Contradicted tells whether the sale's own log speaks against a history: it is one way to see that there is no explanation, and quick.
+func Contradicted(sale flashsale.Sale, ops []Operation) bool {
+	b := read(sale, ops)
+	no, _ := b.contradicts(b.operations(ops, b.suggested(ops)))
+	return no && b.log != nil
+}
 
 // Check judges the operations on one sale, which is given as it was set up, before the first of them. The census that ends a history,
 // if there is one, has to begin when all else has ended or been given up.
@@ -38,7 +47,8 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 	v := Verdict{model: b.model(nil)}
 	began := time.Now()
 	// When something without an answer may have happened any time, the guesses are more than anybody can try. So the sale's own log
-	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is never held against a history.
+	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is held against a history only where
+	// nothing else can be said, which is not to say that nothing explains it.
 	all, suggested := b.operations(ops, nil), b.operations(ops, b.suggested(ops))
 	v.Steps = len(all)
 	result := porcupine.Unknown
@@ -47,13 +57,15 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 			result = porcupine.CheckOperationsTimeout(v.model, all, wait)
 		}
 	}
-	if result != porcupine.Ok {
+	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained, porcupine.Unknown: Undecided}[result]
+	if v.Result != Explained {
 		_, v.info = porcupine.CheckOperationsVerbose(v.model, all, patience)
 		v.Stuck = stuck(all, v.info)
 	}
-	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained}[result]
-	if v.Result == "" {
-		v.Result = Undecided
+	if v.Result == Undecided && b.log != nil {
+		if no, at := b.contradicts(suggested); no {
+			v.Result, v.Stuck = AgainstLog, at.Input.(*step).at(*at)
+		}
 	}
 	v.Took = time.Since(began)
 	return v
@@ -82,5 +94,9 @@ func stuck(steps []porcupine.Operation, info porcupine.LinearizationInfo) string
 	if at == nil {
 		return ""
 	}
-	return fmt.Sprintf("client %d, %v to %v: %v", at.ClientId, time.Duration(at.Call).Round(time.Microsecond), time.Duration(at.Return).Round(time.Microsecond), at.Input)
+	return at.Input.(*step).at(*at)
+}
+
+func (st *step) at(o porcupine.Operation) string {
+	return fmt.Sprintf("client %d, %v to %v: %v", o.ClientId, time.Duration(o.Call).Round(time.Microsecond), time.Duration(o.Return).Round(time.Microsecond), st)
 }

@@ -230,6 +230,14 @@ func TestRealHistoriesAreExplained(t *testing.T) {
 	if len(r.Histories) != 5 || !r.Explained() {
 		t.Errorf("%d histories", len(r.Histories))
 	}
+	// Neither does the sale's log speak against one that is explained.
+	sale, ops, err := history.Record(t.Context(), history.Options{URL: pgtest.Empty(t), Schema: "flashsale", Ops: 300, Callers: 10}, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := history.Check(sale, ops, patience); v.Result != history.Explained || history.Contradicted(sale, ops) {
+		t.Errorf("%s at %s, and the log speaks against it", v.Result, v.Stuck)
+	}
 }
 
 // A shop that lies once in a while is found out.
