@@ -221,7 +221,7 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 		out = append(out, porcupine.Operation{ClientId: client, Input: st, Call: int64(call), Return: int64(ret)})
 	}
 	clients := 0
-	unknown := map[accountKey]*Operation{}
+	unknown := map[Input]*Operation{}
 	for _, o := range ops {
 		clients = max(clients, o.Client+1)
 		switch {
@@ -230,10 +230,10 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 			add(b.number(&o), o.Call, o.Return, o.Client)
 		default:
 			if heard, may := b.heardBy(o); !may {
-			} else if o.Kind != Book {
+			} else if o.Kind == Pay {
 				add(b.number(&o), o.Call, heard, o.Client)
-			} else if k := (accountKey{o.Account, o.Key}); unknown[k] == nil || o.Call < unknown[k].Call {
-				unknown[k] = &o // whatever a later try did under this key, the first may have done
+			} else if unknown[o.Input] == nil || o.Call < unknown[o.Input].Call {
+				unknown[o.Input] = &o // whatever a later try did, which is done once, the first may have done
 			}
 		}
 	}

@@ -33,13 +33,6 @@ const (
 	Undecided   Result = "UNDECIDED"
 )
 
-// Contradicted tells whether the sale's own log speaks against a history: it is one way to see that there is no explanation, and quick.
-func Contradicted(sale flashsale.Sale, ops []Operation) bool {
-	b := read(sale, ops)
-	no, _ := b.contradicts(b.operations(ops, b.suggested(ops)))
-	return no && b.log != nil
-}
-
 // Check judges the operations on one sale, which is given as it was set up, before the first of them. The census that ends a history,
 // if there is one, has to begin when all else has ended or been given up.
 func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict {
@@ -51,21 +44,25 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 	// nothing else can be said, which is not to say that nothing explains it.
 	all, suggested := b.operations(ops, nil), b.operations(ops, b.suggested(ops))
 	v.Steps = len(all)
-	result := porcupine.Unknown
-	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
-		if result = porcupine.CheckOperationsTimeout(b.model(b.log), suggested, wait); result != porcupine.Ok {
-			result = porcupine.CheckOperationsTimeout(v.model, all, wait)
+	result, spoken := porcupine.Unknown, (*porcupine.Operation)(nil)
+	if b.log != nil {
+		explained, known, at := b.follow(suggested)
+		if explained {
+			result = porcupine.Ok
+		} else if known {
+			spoken = at
 		}
+	}
+	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
+		result = porcupine.CheckOperationsTimeout(v.model, all, wait)
 	}
 	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained, porcupine.Unknown: Undecided}[result]
 	if v.Result != Explained {
 		_, v.info = porcupine.CheckOperationsVerbose(v.model, all, patience)
 		v.Stuck = stuck(all, v.info)
 	}
-	if v.Result == Undecided && b.log != nil {
-		if no, at := b.contradicts(suggested); no {
-			v.Result, v.Stuck = AgainstLog, at.Input.(*step).at(*at)
-		}
+	if v.Result == Undecided && spoken != nil {
+		v.Result, v.Stuck = AgainstLog, spoken.Input.(*step).at(*spoken)
 	}
 	v.Took = time.Since(began)
 	return v

@@ -18,82 +18,97 @@ type follower struct {
 	model porcupine.Model
 	ops   []porcupine.Operation // by when they began
 	names []uint64              // of each, to tell sets of them apart
+	told  map[Moved]int         // in which line of the log something moves
 	seen  map[uint64]bool
 	taken []bool
+	order []int // in which they were taken
 	most  int
 	stuck []bool // what was taken when most was
 }
 
-// contradicts tells whether no order of the operations has the units move as the log says, and then which operation is the first to
-// return that the longest one leaves out. It is false also when there are too many ways to try.
-func (b *book) contradicts(ops []porcupine.Operation) (bool, *porcupine.Operation) {
-	f := &follower{model: b.model(b.log), ops: slices.Clone(ops), seen: map[uint64]bool{}, taken: make([]bool, len(ops)), most: -1}
+// follow looks for an explanation that follows the log. Without one it tells what the longest leaves out: of that, the operation that
+// is the first to return. Known is false when there were too many ways to try.
+func (b *book) follow(ops []porcupine.Operation) (explained, known bool, stuckAt *porcupine.Operation) {
+	f := &follower{model: b.model(b.log), ops: slices.Clone(ops), told: map[Moved]int{}, seen: map[uint64]bool{}, taken: make([]bool, len(ops)), most: -1}
 	slices.SortStableFunc(f.ops, func(x, y porcupine.Operation) int { return cmp.Compare(x.Call, y.Call) })
+	for i, m := range b.log {
+		f.told[m] = i
+	}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range f.ops {
 		f.names = append(f.names, rnd.Uint64())
 	}
-	if f.goOn(f.model.Init().(*state), 0, 0, 0) || len(f.seen) >= mostTried {
-		return false, nil
+	if f.goOn(f.model.Init().(*state), 0, 0) {
+		// It kept to the times; porcupine has the last word on the rules.
+		var found []porcupine.Operation
+		for at, i := range f.order {
+			o := f.ops[i]
+			o.Call, o.Return = int64(2*at), int64(2*at+1)
+			found = append(found, o)
+		}
+		return porcupine.CheckOperations(b.model(nil), found), true, nil
 	}
-	var at *porcupine.Operation
 	for i := range f.ops {
-		if !f.stuck[i] && (at == nil || f.ops[i].Return < at.Return) {
-			at = &f.ops[i]
+		if !f.stuck[i] && (stuckAt == nil || f.ops[i].Return < stuckAt.Return) {
+			stuckAt = &f.ops[i]
 		}
 	}
-	return true, at
+	return false, len(f.seen) < mostTried, stuckAt
 }
 
 // goOn tells whether the operations that are not taken yet can follow a state. Before first all are taken; the set that is has a name.
-func (f *follower) goOn(s *state, first, count int, set uint64) bool {
-	var looked []int
-	defer func() {
-		for _, i := range looked {
-			f.taken[i] = false
-		}
-	}()
+func (f *follower) goOn(s *state, first int, set uint64) bool {
+	began := len(f.order)
 	for again := true; again; {
 		again = false
 		for first < len(f.ops) && f.taken[first] {
 			first++
 		}
 		for _, i := range f.next(first) {
-			if st := f.ops[i].Input.(*step); st.looks() {
-				if ok, _ := f.model.Step(s, st, nil); ok {
-					f.taken[i], again, count, set = true, true, count+1, set^f.names[i]
-					looked = append(looked, i)
+			if f.idle(s, f.ops[i].Input.(*step)) {
+				if ok, _ := f.model.Step(s, f.ops[i].Input, nil); ok {
+					f.taken[i], again, set = true, true, set^f.names[i]
+					f.order = append(f.order, i)
 				}
 			}
 		}
 	}
-	if count > f.most {
-		f.most, f.stuck = count, slices.Clone(f.taken)
+	if len(f.order) > f.most {
+		f.most, f.stuck = len(f.order), slices.Clone(f.taken)
 	}
-	if count == len(f.ops) {
+	if len(f.order) == len(f.ops) {
 		return true
 	}
-	if k := set ^ s.hash; f.seen[k] || len(f.seen) >= mostTried {
-		return false
-	} else {
+	if k := set ^ s.hash; !f.seen[k] && len(f.seen) < mostTried {
 		f.seen[k] = true
+		for _, i := range f.next(first) {
+			ok, next := f.model.Step(s, f.ops[i].Input, nil)
+			if !ok || f.idle(s, f.ops[i].Input.(*step)) {
+				continue
+			}
+			f.taken[i] = true
+			f.order = append(f.order, i)
+			if f.goOn(next.(*state), first, set^f.names[i]) {
+				return true
+			}
+			f.taken[i] = false
+			f.order = f.order[:len(f.order)-1]
+		}
 	}
-	for _, i := range f.next(first) {
-		st := f.ops[i].Input.(*step)
-		if st.looks() {
-			continue
-		}
-		ok, next := f.model.Step(s, st, nil)
-		if !ok {
-			continue
-		}
-		f.taken[i] = true
-		if f.goOn(next.(*state), first, count+1, set^f.names[i]) {
-			return true
-		}
+	for _, i := range f.order[began:] {
 		f.taken[i] = false
 	}
+	f.order = f.order[:began]
 	return false
+}
+
+// idle tells whether a step changes nothing from a state on: it only looks, or what it would do is not in the log any more.
+func (f *follower) idle(s *state, st *step) bool {
+	if st.Kind == Pay {
+		return false
+	}
+	line, told := f.told[st.moves()]
+	return !told || line < s.moved
 }
 
 // next lists the operations that may come next: those that began before any that is left returned.
@@ -106,13 +121,4 @@ func (f *follower) next(first int) (may []int) {
 		}
 	}
 	return slices.DeleteFunc(may, func(i int) bool { return f.ops[i].Call > until })
-}
-
-// looks tells whether a step changes nothing, whatever the state.
-func (st *step) looks() bool {
-	switch {
-	case st.expire, st.server, !st.Known():
-		return false
-	}
-	return st.moves() == Moved{} && st.Kind != Pay
 }

@@ -230,13 +230,13 @@ func TestRealHistoriesAreExplained(t *testing.T) {
 	if len(r.Histories) != 5 || !r.Explained() {
 		t.Errorf("%d histories", len(r.Histories))
 	}
-	// Neither does the sale's log speak against one that is explained.
+	// Also one that is judged in no time, for the sale's log says how.
 	sale, ops, err := history.Record(t.Context(), history.Options{URL: pgtest.Empty(t), Schema: "flashsale", Ops: 300, Callers: 10}, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := history.Check(sale, ops, patience); v.Result != history.Explained || history.Contradicted(sale, ops) {
-		t.Errorf("%s at %s, and the log speaks against it", v.Result, v.Stuck)
+	if v := history.Check(sale, ops, time.Nanosecond); v.Result != history.Explained {
+		t.Errorf("%s at %s", v.Result, v.Stuck)
 	}
 }
 
@@ -271,7 +271,8 @@ func TestFaultyShopsAreFound(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				told = r.Histories[0].Result == history.Unexplained && r.Histories[0].Picture != ""
+				is := r.Histories[0].Result
+				told = (is == history.Unexplained || is == history.AgainstLog) && r.Histories[0].Picture != ""
 				t.Logf("seed %d: %s at %s", seed, r.Histories[0].Result, r.Histories[0].Stuck)
 			}
 			if !told {
