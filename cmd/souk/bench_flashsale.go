@@ -54,6 +54,8 @@ func (c flashSaleCommand) check() error {
 		return errors.New("--pay is from 0 to 1")
 	case slices.ContainsFunc(c.Processes, func(n int) bool { return n < 1 || n > 16 }):
 		return errors.New("--processes are from 1 to 16")
+	case c.Domain && !c.Check:
+		return errors.New("--domain goes with --check")
 	}
 	return nil
 }

@@ -156,10 +156,18 @@ func finally(ops []judged.Operation, booking string) flashsale.BookingStatus {
 	return ""
 }
 
-// recount makes the census say something else of a booking, and count accordingly.
+// recount makes the census say something else of a booking, count accordingly, and have a log that agrees with it.
 func recount(ops []judged.Operation, booking string, status flashsale.BookingStatus) {
 	last := &ops[len(ops)-1]
 	last.All, last.Counts = slices.Clone(last.All), slices.Clone(last.Counts)
+	last.Log = slices.DeleteFunc(slices.Clone(last.Log), func(m judged.Moved) bool {
+		return m.Booking == booking && (m.Kind == flashsale.Unsell || m.Kind == flashsale.Release || m.Kind == flashsale.Expire)
+	})
+	for i, m := range last.Log {
+		if m.Booking == booking && m.Kind == flashsale.Sell && status == flashsale.Expired {
+			last.Log[i].Kind = flashsale.Expire
+		}
+	}
 	for i := range last.All {
 		b := &last.All[i]
 		if b.ID != booking {

@@ -174,6 +174,7 @@ func TestFlashSaleFlagsAreBounded(t *testing.T) {
 	for _, spoil := range []func(*flashSaleCommand){
 		func(c *flashSaleCommand) { c.Units = 0 }, func(c *flashSaleCommand) { c.Accounts = 0 }, func(c *flashSaleCommand) { c.Watchers = -1 },
 		func(c *flashSaleCommand) { c.Callers = 0 }, func(c *flashSaleCommand) { c.Pay = 1.1 }, func(c *flashSaleCommand) { c.Processes = []int{1, 0} },
+		func(c *flashSaleCommand) { c.Domain = true },
 	} {
 		c := ok
 		spoil(&c)
