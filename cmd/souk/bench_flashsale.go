@@ -23,7 +23,8 @@ type flashSaleCommand struct {
 	Processes []int   `help:"Sell as often, with so many processes of the flash sales behind the gateway, to see how they share the load; without it all parts are in one process." placeholder:"N"`
 	Watch     bool    `help:"Show units, queue and refusals while it runs."`
 	History   string  `help:"Keep what every account asked, when, and what it was answered in this file, a line of JSON each." type:"path" placeholder:"FILE"`
-	Check     bool    `help:"Instead of measuring: run 20 sales of 2,500 operations each while connections are cut, judge whether what everybody was told can be true, and fail when not."`
+	Check     bool    `help:"Instead of measuring: run 20 sales of 2,500 operations each through the graph while connections are cut and PostgreSQL is killed, judge whether what everybody was told can be true, and fail when not."`
+	Domain    bool    `help:"With --check: ask the flash sales alone, on PostgreSQL, without the graph around them and by a clock that stands still but for what callers do."`
 	Seed      uint64  `help:"Of the first of these sales." default:"1" placeholder:"N"`
 	Profiles  string  `help:"Keep CPU profiles of the shop in this folder." type:"path" placeholder:"DIR"`
 }
@@ -53,6 +54,8 @@ func (c flashSaleCommand) check() error {
 		return errors.New("--pay is from 0 to 1")
 	case slices.ContainsFunc(c.Processes, func(n int) bool { return n < 1 || n > 16 }):
 		return errors.New("--processes are from 1 to 16")
+	case c.Domain && !c.Check:
+		return errors.New("--domain goes with --check")
 	}
 	return nil
 }

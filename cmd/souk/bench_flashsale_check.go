@@ -22,18 +22,17 @@ const (
 // errUnexplained is why souk bench flashsale --check ends with 1.
 var errUnexplained = errors.New("no order of single steps explains what was answered")
 
-// judge runs sales on a PostgreSQL of their own and judges what their callers were told.
+// judge runs sales and judges what their callers were told: through the graph of a whole shop, or the flash sales alone.
 func (c flashSaleCommand) judge(ctx context.Context, dir string, p *process) error {
-	server, err := devpostgres.Start(ctx, devpostgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
-	if err != nil {
-		return err
-	}
-	defer server.Stop()
 	var verdicts []judgedHistory
 	if !c.JSON {
 		fmt.Fprintln(p.stdout, "seed  operations  unanswered  sold   ran for  judged in  verdict")
 	}
-	report, err := judged.Run(ctx, judged.Options{URL: server.URL("souk"), Seed: c.Seed, Seeds: judgedSeeds, Ops: judgedOps, Each: func(h judged.History) {
+	run := c.judgeGraph
+	if c.Domain {
+		run = c.judgeDomain
+	}
+	report, err := run(ctx, dir, func(h judged.History) {
 		v := judgedHistory{h.Seed, h.Ops, h.Unknown, h.Sold, h.Ran.Seconds(), h.Took.Seconds(), string(h.Result), h.Stuck, h.Picture}
 		verdicts = append(verdicts, v)
 		if c.JSON {
@@ -43,7 +42,7 @@ func (c flashSaleCommand) judge(ctx context.Context, dir string, p *process) err
 		if h.Picture != "" {
 			fmt.Fprintf(p.stdout, "      stuck at %s; see %s\n", h.Stuck, h.Picture)
 		}
-	}})
+	})
 	if err != nil {
 		return err
 	}
@@ -56,6 +55,16 @@ func (c flashSaleCommand) judge(ctx context.Context, dir string, p *process) err
 		return errUnexplained
 	}
 	return nil
+}
+
+// judgeDomain runs sales on a PostgreSQL of their own, without a shop around them and by a clock that the callers hold.
+func (c flashSaleCommand) judgeDomain(ctx context.Context, dir string, each func(judged.History)) (judged.Report, error) {
+	server, err := devpostgres.Start(ctx, devpostgres.Config{Dir: filepath.Join(dir, "postgres"), Databases: []string{"souk"}})
+	if err != nil {
+		return judged.Report{}, err
+	}
+	defer server.Stop()
+	return judged.Run(ctx, judged.Options{URL: server.URL("souk"), Seed: c.Seed, Seeds: judgedSeeds, Ops: judgedOps, Each: each})
 }
 
 type judgedHistory struct {

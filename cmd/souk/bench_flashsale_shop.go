@@ -237,38 +237,55 @@ func (m *bazaar) populate(ctx context.Context, count int) error {
 
 // setUp puts so many units of a new variant on sale, from now on.
 func (m *bazaar) setUp(ctx context.Context, units int) (sale string, err error) {
+	goods, err := m.stockUp(ctx, units)
+	if err != nil {
+		return "", err
+	}
+	m.variant = goods[0]
+	return m.offer(ctx, units)
+}
+
+// stockUp makes a product with a variant for each number, and so many units of it.
+func (m *bazaar) stockUp(ctx context.Context, units ...int) (variants []string, err error) {
 	if m.warehouse == "" {
 		house, err := mutate[struct{ Warehouse struct{ ID string } }](ctx, m.staff, "seller/WarehouseSave", values{"input": values{
 			"code": "MSP", "name": "Minneapolis", "pincode": "55425", "country": "US", "latitude": 44.85, "longitude": -93.24,
 		}})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		category, err := mutate[struct{ Category struct{ Slug string } }](ctx, m.seller, "seller/CategoryEnsure", values{"path": []string{"Electronics", "Phones"}})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		m.warehouse, m.category = house.Warehouse.ID, category.Category.Slug
 	}
-	price := values{"amount": "19.90", "currencyCode": "USD"}
+	var offered, changes []values
+	for i := range units {
+		v := values{"sku": newKey(), "price": values{"amount": "19.90", "currencyCode": "USD"}, "weightGrams": 300}
+		if len(units) > 1 {
+			v["options"] = []values{{"name": "Colour", "value": fmt.Sprintf("Shade %d", i+1)}}
+		}
+		offered = append(offered, v)
+	}
 	saved, err := mutate[struct {
 		Product struct {
 			Variants struct{ Nodes []struct{ ID string } }
 		}
 	}](ctx, m.seller, "seller/ProductSave", values{"input": values{
-		"title": "Midnight Lamp", "description": "The one that everybody wants.", "brand": "Aladdin", "categorySlug": m.category,
-		"variants": []values{{"sku": newKey(), "price": price, "weightGrams": 300}},
+		"title": "Midnight Lamp", "description": "The one that everybody wants.", "brand": "Aladdin", "categorySlug": m.category, "variants": offered,
 	}})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	m.variant = saved.Product.Variants.Nodes[0].ID
-	if _, err = mutate[struct{}](ctx, m.seller, "seller/StockAdjust", values{"input": values{
-		"changes": []values{{"variantId": m.variant, "warehouseId": m.warehouse, "delta": units}}, "reason": "for the sale", "idempotencyKey": newKey(),
-	}}); err != nil {
-		return "", err
+	for i, v := range saved.Product.Variants.Nodes {
+		variants = append(variants, v.ID)
+		changes = append(changes, values{"variantId": v.ID, "warehouseId": m.warehouse, "delta": units[i]})
 	}
-	return m.offer(ctx, units)
+	_, err = mutate[struct{}](ctx, m.seller, "seller/StockAdjust", values{"input": values{
+		"changes": changes, "reason": "for the sale", "idempotencyKey": newKey(),
+	}})
+	return variants, err
 }
 
 const saleSave = `mutation ($input: FlashSaleSaveInput!) { flashSaleSave(input: $input) { flashSale { id } userErrors { code message field } } }`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,8 +62,9 @@ func TestS93NoErrorPageAtTheStart(t *testing.T) {
 	}
 }
 
-// All who want one ask in the same moment, some of whom go on to pay.
-func TestS94S95EverybodyGetsAFinalAnswer(t *testing.T) {
+// From nobody to everybody in one step: all callers wait for their first answer at once, with a final answer for each account, and both
+// what booking takes and how late the counts are told of the same run.
+func TestS94S95S96EverybodyGetsAFinalAnswer(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "history.jsonl")
 	r, _ := surge(t, flashSaleCommand{Units: 30, Accounts: 500, Callers: 128, Watchers: 20, Pay: 0.3, History: file})
@@ -73,7 +75,7 @@ func TestS94S95EverybodyGetsAFinalAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	final, booked := map[string]string{}, 0
+	final, booked, first := map[string]string{}, 0, []operation{}
 	for line := range bytes.Lines(lines) {
 		var o operation
 		if err := json.Unmarshal(line, &o); err != nil || !o.Answered.After(o.Asked) {
@@ -81,6 +83,7 @@ func TestS94S95EverybodyGetsAFinalAnswer(t *testing.T) {
 		}
 		if o.Kind == "book" {
 			final[o.Account] = o.Outcome
+			first = append(first, o)
 			if o.Outcome == gotUnit && o.Booking != "" {
 				booked++
 			}
@@ -88,6 +91,19 @@ func TestS94S95EverybodyGetsAFinalAnswer(t *testing.T) {
 	}
 	if len(final) != 500 || booked != 30 {
 		t.Errorf("the history has %d accounts and %d bookings", len(final), booked)
+	}
+	slices.SortFunc(first, func(x, y operation) int { return x.Asked.Compare(y.Asked) })
+	waiting := 0
+	for _, o := range first[:128] {
+		if o.Answered.After(first[63].Asked) {
+			waiting++
+		}
+	}
+	if waiting < 96 { // those who asked after that are among them
+		t.Errorf("%d of the first 128 waited when half of them had asked", waiting)
+	}
+	if r.Booking.Answers != 30 || r.Booking.P99 == 0 || r.Lag.Answers == 0 || r.Lag.P99 == 0 {
+		t.Errorf("booking %+v, lag %+v", r.Booking, r.Lag)
 	}
 }
 
@@ -158,6 +174,7 @@ func TestFlashSaleFlagsAreBounded(t *testing.T) {
 	for _, spoil := range []func(*flashSaleCommand){
 		func(c *flashSaleCommand) { c.Units = 0 }, func(c *flashSaleCommand) { c.Accounts = 0 }, func(c *flashSaleCommand) { c.Watchers = -1 },
 		func(c *flashSaleCommand) { c.Callers = 0 }, func(c *flashSaleCommand) { c.Pay = 1.1 }, func(c *flashSaleCommand) { c.Processes = []int{1, 0} },
+		func(c *flashSaleCommand) { c.Domain = true },
 	} {
 		c := ok
 		spoil(&c)

@@ -40,10 +40,10 @@ func drawCard(rng *rand.Rand) string {
 
 // populate opens accounts with an address and a way to pay, all in a few statements: signing up one by one would take longer than
 // the sale, and is not what is to be shown.
-func populate(ctx context.Context, pool *pgxpool.Pool, rng *rand.Rand, n int) ([]chaosPerson, error) {
+func populate(ctx context.Context, pool *pgxpool.Pool, rng *rand.Rand, n int, card func(*rand.Rand) string) ([]chaosPerson, error) {
 	people := make([]chaosPerson, n)
 	for i := range people {
-		people[i] = chaosPerson{id.New(id.Account), id.New(id.Address), id.New(id.PaymentMethod), drawCard(rng)}
+		people[i] = chaosPerson{id.New(id.Account), id.New(id.Address), id.New(id.PaymentMethod), card(rng)}
 	}
 	now := time.Now()
 	for _, t := range []struct {
@@ -51,8 +51,8 @@ func populate(ctx context.Context, pool *pgxpool.Pool, rng *rand.Rand, n int) ([
 		columns []string
 		row     func(i int, p chaosPerson) []any
 	}{
-		{pgx.Identifier{"accounts", "accounts"}, []string{"id", "email", "password_hash", "display_name", "created_at"}, func(i int, p chaosPerson) []any {
-			return []any{p.account, fmt.Sprintf("buyer-%d@chaos.souk.test", i), "$argon2id$nobody signs in with it", "Ann", now}
+		{pgx.Identifier{"accounts", "accounts"}, []string{"id", "email", "password_hash", "display_name", "created_at"}, func(_ int, p chaosPerson) []any {
+			return []any{p.account, strings.ToLower(p.account) + "@chaos.souk.test", "$argon2id$nobody signs in with it", "Ann", now}
 		}},
 		{pgx.Identifier{"accounts", "addresses"}, []string{"id", "account_id", "position", "name", "line1", "line2", "city", "region", "pincode", "country", "phone", "is_default"}, func(_ int, p chaosPerson) []any {
 			return []any{p.address, p.account, 1, "Ann", "1 Market Street", "", "Bloomington", "MN", "55425", "US", "", true}
@@ -157,9 +157,12 @@ func (c *chaosCrowd) rush(ctx context.Context, span time.Duration) {
 	all.Wait()
 }
 
-func (c *chaosCrowd) token(n int) string {
+func (c *chaosCrowd) token(n int) string { return tokenFor(c.keys, c.people[n].account) }
+
+// tokenFor returns an access token that is good for an hour.
+func tokenFor(keys *tokens.Keys, account string) string {
 	now := time.Now()
-	token, err := c.keys.Sign(accounts.Claims{AccountID: c.people[n].account, SessionID: id.New("ses"), Scopes: []string{}, IssuedAt: now, ExpiresAt: now.Add(time.Hour)})
+	token, err := keys.Sign(accounts.Claims{AccountID: account, SessionID: id.New("ses"), Scopes: []string{}, IssuedAt: now, ExpiresAt: now.Add(time.Hour)})
 	if err != nil {
 		panic(err) // there is a key, or the shop would not run
 	}

@@ -226,17 +226,22 @@ func (s *chaosShop) strike(ctx context.Context, f chaosFault) error {
 func (s *chaosShop) killPostgres(ctx context.Context) error {
 	s.restarts.Lock()
 	defer s.restarts.Unlock()
-	pid := s.engines.postgres.Pid()
+	return s.engines.killPostgres(ctx, postgres.Config{Dir: filepath.Join(s.dir, "data", "postgres"), Port: s.port})
+}
+
+// killPostgres kills all of PostgreSQL's processes and starts it again, at the same address, on what they left.
+func (e *engines) killPostgres(ctx context.Context, again postgres.Config) error {
+	pid := e.postgres.Pid()
 	syscall.Kill(pid, syscall.SIGSTOP) // or it starts one more, which waits for a lock of the dead for ever
 	servants, _ := descendants(pid)    // without /proc they notice by themselves
-	s.engines.postgres.Kill()
+	e.postgres.Kill()
 	for _, servant := range servants {
 		syscall.Kill(servant, syscall.SIGKILL)
 	}
 	return untilStarted(ctx, func() error {
-		server, err := postgres.Start(ctx, postgres.Config{Dir: filepath.Join(s.dir, "data", "postgres"), Port: s.port})
+		server, err := postgres.Start(ctx, again)
 		if err == nil {
-			s.engines.postgres = server
+			e.postgres = server
 		}
 		return err
 	})

@@ -54,6 +54,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if name := os.Getenv(victimPart); name != "" {
+		if err := livePart(context.Background(), name); err != nil {
+			fmt.Fprintln(os.Stderr, "victim:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -291,7 +298,11 @@ const crashIntro = `# What is left when a process is killed
 
 Written by ` + "`go test ./cmd/souk -run TestCrashMatrix -update`" + `; the test fails while this page is not what happens.
 
-For every write of every step below, a process of its own on a real PostgreSQL is killed by SIGKILL right before it and right after it. Then
+What is killed is one process that holds flash sales, stock, orders and payments, as all of a small shop is one: they call each other
+directly, and not over NATS, and no gateway is in front. [Where flash sales and orders are processes of their own](crash-matrix-processes.md),
+and one of them dies, is another page; what comes of a whole shop while everything is killed in turn is ` + "`make chaos`" + `'s.
+
+For every write of every step below, such a process on a real PostgreSQL is killed by SIGKILL right before it and right after it. Then
 another process does what the shop does by itself, or whoever asked also asks again with the same key. Each row says what the killed process
 left, and how it ended. What only reads is no row: killed there is killed between the writes around it. In the end ` + "`souk check`" + ` finds
 nothing in the database that all of this happened in, and every unit is in stock, in the sale, or sold.
@@ -399,10 +410,18 @@ func (w *crashes) kill(s saleStep, at int, after, again bool) (found, end string
 // look says how a case stands, in the words of the table.
 func (w *crashes) look(f *floor, c crash) string {
 	w.t.Helper()
+	return standing(w.t, f.pools, c.Variant, c.Account)
+}
+
+// standing says how the units of a variant stand, and what an account has of them.
+func standing(t *testing.T, pools tables, variant, account string) string {
+	t.Helper()
 	one := func(part, sql string, args ...any) string {
 		var is *string
-		err := f.pools[part].QueryRow(w.t.Context(), `SELECT string_agg(is_so, ', ' ORDER BY is_so) FROM (`+sql+`) AS found (is_so)`, args...).Scan(&is)
-		w.must(err)
+		err := pools[part].QueryRow(t.Context(), `SELECT string_agg(is_so, ', ' ORDER BY is_so) FROM (`+sql+`) AS found (is_so)`, args...).Scan(&is)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if is == nil {
 			return ""
 		}
@@ -414,17 +433,17 @@ func (w *crashes) look(f *floor, c crash) string {
 			says = append(says, fmt.Sprintf(format, is))
 		}
 	}
-	units := one("inventory", `SELECT (on_hand - held)::text FROM stock WHERE variant_id = $1`, c.Variant) + " in stock"
-	if pool := one("flashsale", `SELECT format('%s left, %s held, %s sold', remaining, held, sold) FROM pools WHERE variant_id = $1`, c.Variant); pool != "" {
+	units := one("inventory", `SELECT (on_hand - held)::text FROM stock WHERE variant_id = $1`, variant) + " in stock"
+	if pool := one("flashsale", `SELECT format('%s left, %s held, %s sold', remaining, held, sold) FROM pools WHERE variant_id = $1`, variant); pool != "" {
 		units += ", " + pool
 	}
 	add("%s", units)
-	add("change %s", one("flashsale", `SELECT decision FROM changes WHERE decision = 'PENDING' AND plan->'Offers'->0->>'VariantID' = $1`, c.Variant))
+	add("change %s", one("flashsale", `SELECT decision FROM changes WHERE decision = 'PENDING' AND plan->'Offers'->0->>'VariantID' = $1`, variant))
 	add("%s on their way back", one("flashsale", `SELECT n.quantity::text FROM transfers t, jsonb_to_recordset(t.lines) AS n ("variantId" text, quantity integer)
-		WHERE t.done_at IS NULL AND n."variantId" = $1`, c.Variant))
-	add("booking %s", one("flashsale", `SELECT status || CASE WHEN order_id <> '' AND status = 'HELD' THEN ' for an order' ELSE '' END FROM bookings WHERE variant_id = $1`, c.Variant))
-	add("order %s", one("orders", `SELECT status FROM orders WHERE account_id = $1`, c.Account))
-	add("payment %s", one("payments", `SELECT status FROM payments WHERE account_id = $1`, c.Account))
+		WHERE t.done_at IS NULL AND n."variantId" = $1`, variant))
+	add("booking %s", one("flashsale", `SELECT status || CASE WHEN order_id <> '' AND status = 'HELD' THEN ' for an order' ELSE '' END FROM bookings WHERE variant_id = $1`, variant))
+	add("order %s", one("orders", `SELECT status FROM orders WHERE account_id = $1`, account))
+	add("payment %s", one("payments", `SELECT status FROM payments WHERE account_id = $1`, account))
 	return strings.Join(says, "; ")
 }
 

@@ -21,16 +21,16 @@ func TestFlashSaleCheckout(t *testing.T) {
 	s := openShop(t, map[string]string{"SOUK_ORDER_EXPIRY": "3s"})
 	t.Cleanup(s.agrees) // once all of them, which run beside each other, are done
 	for name, test := range map[string]func(*testing.T, *testShop){
-		"S103 guests look and accounts book":                  guestsLook,
-		"S104 S117 S132 a booking is checked out by its id":   checkedOutByID,
-		"S106 a cancelled order is refunded and restocked":    refundedAndRestocked,
-		"S106 and goes back into stock once the sale is over": restockedAfterTheSale,
-		"S115 S130 a booking has its user, item and price":    bookingHasAll,
-		"S118 what fails at any stage gives the unit back":    failsAtAnyStage,
-		"S123 the timeline lists each step":                   timelineListsAll,
-		"S126 S128 the sale is seen and the product chosen":   seenAndChosen,
-		"S129 booking returns the counts":                     bookingReturnsCounts,
-		"S134 events are exported in order":                   exportedInOrder,
+		"S103 guests look and accounts book":                   guestsLook,
+		"S104 S117 S132 a booking is checked out by its id":    checkedOutByID,
+		"S106 a cancelled order is refunded and restocked":     refundedAndRestocked,
+		"S106 and goes back into stock once the sale is over":  restockedAfterTheSale,
+		"S115 S130 a booking has its user, item and price":     bookingHasAll,
+		"S118 what fails at any stage gives the unit back":     failsAtAnyStage,
+		"S123 the timeline lists each step":                    timelineListsAll,
+		"S126 S128 the sale is seen and the product chosen":    seenAndChosen,
+		"S129 booking returns the counts":                      bookingReturnsCounts,
+		"S134 events are exported in order, and shown at once": exportedInOrder,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -323,6 +323,9 @@ func exportedInOrder(t *testing.T, s *testShop) {
 	s.settled(order)
 	ann.cancel(order)
 	done := s.settled(order)
+	if mine := ann.do(`{ me { orders { totalCount nodes { id status } } } }`, nil); number(mine.at("me.orders.totalCount")) != 1 || text(mine.at("me.orders.nodes.0.status")) != "CANCELLED" {
+		t.Errorf("what became of the order is not among the buyer's own: %v", mine.data)
+	}
 	payment := text(done.at("order.payments.0.id"))
 	version := func(e exported) (of string, version int, status string) {
 		var is struct {

@@ -154,8 +154,12 @@ func TestS138TheQueueShowsPlacesAndIsMetered(t *testing.T) {
 	saleID := s.withRoom("FIFO", units, map[string]any{"admitPerSecond": perSecond})
 	s.want(saleID, "WAITING_ROOM 20/0/0")
 	all := accounts(people)
+	var turns <-chan *flashsale.Turn // of the last, by flashSaleTicketChanged
 	for i, who := range all {
 		got := s.join(who, saleID)
+		if i == people-1 {
+			turns = s.watchTicket(t.Context(), who, at(got, "data.flashSaleJoin.ticket.id"))
+		}
 		if at(got, "data.flashSaleJoin.ticket.position") != fmt.Sprint(i+1) || at(got, "data.flashSaleJoin.ticket.status") != "WAITING" {
 			t.Fatalf("%v", got)
 		}
@@ -184,6 +188,14 @@ func TestS138TheQueueShowsPlacesAndIsMetered(t *testing.T) {
 	}
 	s.wantTicket(all[in], saleID, "WAITING 1")
 	s.wantTicket(all[people-1], saleID, fmt.Sprintf("WAITING %d", people-in))
+	s.tellAll()
+	for place := int64(people); place != int64(people-in); { // who waits is told so, and never of a worse place than before
+		is := <-turns
+		if is.Status != flashsale.TicketWaiting || is.Position > place || is.Position < int64(people-in) {
+			t.Fatalf("%s at %d after %d", is.Status, is.Position, place)
+		}
+		place = is.Position
+	}
 	if waiting := at(s.ask(guest, `query ($id: ID!) { flashSale(id: $id) { live { waiting } } }`, map[string]any{"id": saleID}), "data.flashSale.live.waiting"); waiting != fmt.Sprint(people-in) {
 		t.Errorf("%s wait", waiting)
 	}

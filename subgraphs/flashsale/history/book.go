@@ -20,9 +20,13 @@ type book struct {
 	variants map[string]int
 	orders   map[string]mark // numbered within their booking
 	sweeps   []Operation
+	answered []Operation
 	log      []Moved
-	last     time.Duration // when the last answer came
-	census   bool          // somebody looked at everything after all else
+	last     time.Duration        // when the last answer came
+	census   bool                 // somebody looked at everything after all else
+	asked    map[string]Operation // the first Checkout for each order, by booking and order, and the first CancelOrder
+	over     map[ordered]bool     // orders that buyers were told will keep no unit
+	deeds    []deed
 }
 
 type accountKey struct{ account, key string }
@@ -47,12 +51,13 @@ func (s slot) ends(is mark) time.Time {
 }
 
 func read(sale flashsale.Sale, ops []Operation) *book {
-	b := &book{sale: sale, byID: map[string]int{}, byKey: map[accountKey]int{}, of: map[string][]int{}, variants: map[string]int{}, orders: map[string]mark{}}
+	b := &book{sale: sale, byID: map[string]int{}, byKey: map[accountKey]int{}, of: map[string][]int{}, variants: map[string]int{}, orders: map[string]mark{}, asked: map[string]Operation{}, over: map[ordered]bool{}}
 	for i, o := range sale.Offers {
 		b.variants[o.VariantID] = i
 	}
 	answered := slices.DeleteFunc(slices.Clone(ops), func(o Operation) bool { return !o.Known() })
 	slices.SortStableFunc(answered, func(x, y Operation) int { return cmp.Compare(x.Return, y.Return) })
+	b.answered = answered
 	var quiet time.Duration // from when on nothing was asked any more, but for a census
 	for _, o := range ops {
 		if o.Kind == Sweep {
@@ -72,10 +77,10 @@ func read(sale flashsale.Sale, ops []Operation) *book {
 			b.log = o.Log
 		}
 		if o.Shown != nil {
-			b.show(*o.Shown, o.Return)
+			b.show(*o.Shown, o.Public, o.Return)
 		}
 		for _, is := range o.All {
-			b.show(is, o.Return)
+			b.show(is, false, o.Return)
 		}
 	}
 	for _, o := range answered { // answers that show less than a booking
@@ -86,32 +91,49 @@ func read(sale flashsale.Sale, ops []Operation) *book {
 	for _, o := range ops {
 		if _, found := b.byKey[accountKey{o.Account, o.Key}]; o.Kind == Book && !o.Known() && !b.census && !found {
 			// Nobody was shown it, but it may have its unit.
-			b.show(flashsale.Booking{ID: "the booking under " + o.Key, AccountID: o.Account, VariantID: o.Variant, Key: o.Key, Status: flashsale.Held}, Never)
+			b.show(flashsale.Booking{ID: "the booking under " + o.Key, AccountID: o.Account, VariantID: o.Variant, Key: o.Key, Status: flashsale.Held}, false, Never)
 		}
 	}
+	b.own(ops)
 	return b
 }
 
-func (b *book) show(is flashsale.Booking, at time.Duration) {
+func (b *book) show(is flashsale.Booking, public bool, at time.Duration) {
 	i, found := b.byID[is.ID]
 	if !found {
 		i = len(b.slots)
 		b.byID[is.ID] = i
-		if _, twice := b.byKey[accountKey{is.AccountID, is.Key}]; !twice { // else it is wrong, and found to be
-			b.byKey[accountKey{is.AccountID, is.Key}] = i
-		}
 		b.of[is.AccountID] = append(b.of[is.AccountID], i)
 		b.slots = append(b.slots, slot{
 			Booking: is, variant: b.variants[is.VariantID], seen: at, statusSeen: map[flashsale.BookingStatus]time.Duration{}, orderSeen: map[string]time.Duration{},
 		})
 	}
 	s := &b.slots[i]
-	if is.OrderID == "" {
+	if is.Key != "" && (!found || s.Key == "") {
+		s.Key = is.Key
+		if _, twice := b.byKey[accountKey{is.AccountID, is.Key}]; !twice { // else it is wrong, and found to be
+			b.byKey[accountKey{is.AccountID, is.Key}] = i
+		}
+	}
+	unpaid := is.CreatedAt.Add(b.sale.HoldTime)
+	switch {
+	case is.OrderID == "" && !(public && is.ExpiresAt.After(unpaid)):
 		s.unpaid = is.ExpiresAt
-	} else {
+	default:
 		s.paid = is.ExpiresAt
+		if s.unpaid.IsZero() && !is.CreatedAt.IsZero() {
+			s.unpaid = unpaid
+		}
+	}
+	if public {
+		is.OrderID = s.final.OrderID
+	}
+	if is.OrderID != "" {
 		first(s.orderSeen, is.OrderID, at)
 		b.order(i, is.OrderID)
+	}
+	if is.Status == flashsale.Undone {
+		first(s.statusSeen, flashsale.Booked, at)
 	}
 	first(s.statusSeen, is.Status, at)
 	s.final = is
@@ -119,6 +141,15 @@ func (b *book) show(is flashsale.Booking, at time.Duration) {
 
 // learn takes in an answer that names the booking and shows what became of it.
 func (s *slot) learn(o Operation) {
+	switch o.Kind {
+	case Checkout: // its status is the order's
+		if o.Code == Placed {
+			first(s.statusSeen, flashsale.Booked, o.Return)
+		}
+		return
+	case CancelOrder:
+		return
+	}
 	if o.Status != "" {
 		first(s.statusSeen, flashsale.BookingStatus(o.Status), o.Return)
 	}
@@ -131,6 +162,10 @@ func (s *slot) learn(o Operation) {
 		first(s.orderSeen, o.Order, o.Return)
 	case Confirm:
 		first(s.statusSeen, flashsale.Booked, o.Return)
+	case Cancel:
+		if o.Status == string(flashsale.Undone) {
+			first(s.statusSeen, flashsale.Booked, o.Return)
+		}
 	}
 }
 
@@ -177,7 +212,7 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 		if ret == Never {
 			ret = b.last + 1
 		}
-		if s, any := suggested[st.moves()]; any && (!st.Known() || s.only) && max(s.from, call) <= min(s.to, ret) {
+		if s, any := suggested[st.moves()]; any && (!st.Known() || st.server || s.only) && max(s.from, call) <= min(s.to, ret) {
 			call, ret = max(s.from, call), min(s.to, ret)
 		}
 		if ret < call {
@@ -186,7 +221,7 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 		out = append(out, porcupine.Operation{ClientId: client, Input: st, Call: int64(call), Return: int64(ret)})
 	}
 	clients := 0
-	unknown := map[accountKey]*Operation{}
+	unknown := map[Input]*Operation{}
 	for _, o := range ops {
 		clients = max(clients, o.Client+1)
 		switch {
@@ -195,10 +230,10 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 			add(b.number(&o), o.Call, o.Return, o.Client)
 		default:
 			if heard, may := b.heardBy(o); !may {
-			} else if o.Kind != Book {
+			} else if o.Kind == Pay {
 				add(b.number(&o), o.Call, heard, o.Client)
-			} else if k := (accountKey{o.Account, o.Key}); unknown[k] == nil || o.Call < unknown[k].Call {
-				unknown[k] = &o // whatever a later try did under this key, the first may have done
+			} else if unknown[o.Input] == nil || o.Call < unknown[o.Input].Call {
+				unknown[o.Input] = &o // whatever a later try did, which is done once, the first may have done
 			}
 		}
 	}
@@ -206,11 +241,16 @@ func (b *book) operations(ops []Operation, suggested map[Moved]span) []porcupine
 		heard, _ := b.heardBy(*o)
 		add(b.number(o), o.Call, heard, o.Client)
 	}
-	for i := range b.slots {
-		if call, ret, did := b.expiry(i); did {
-			o := &Operation{Client: clients, Input: Input{Kind: Sweep, Booking: b.slots[i].ID}, Return: Never}
-			add(&step{Operation: o, expire: true, slot: i, shown: none}, call, ret, clients)
+	for _, d := range b.deeds {
+		ret := d.ret
+		if d.Kind == Pay {
+			for _, later := range []flashsale.Kind{flashsale.Sell, flashsale.Release, flashsale.Expire} {
+				if s, any := suggested[Moved{d.Booking, later}]; any && s.to >= d.call {
+					ret = min(ret, s.to)
+				}
+			}
 		}
+		add(d.step, d.call, ret, clients)
 	}
 	return out
 }
@@ -236,7 +276,7 @@ func (b *book) number(o *Operation) *step {
 		st.shown = b.byID[o.Shown.ID]
 		st.showing = b.markOf(st.shown, *o.Shown)
 		is := b.slots[st.shown]
-		same := is.AccountID == o.Shown.AccountID && is.VariantID == o.Shown.VariantID && is.Key == o.Shown.Key
+		same := is.AccountID == o.Shown.AccountID && is.VariantID == o.Shown.VariantID && (is.Key == o.Shown.Key || o.Public && o.Shown.Key == "")
 		asked := st.shown == st.slot || o.Code == AlreadyBooked && is.AccountID == o.Account
 		if o.Kind == Book && o.Code == OK {
 			asked = asked && is.VariantID == o.Variant
@@ -271,6 +311,8 @@ func (b *book) heardBy(o Operation) (time.Duration, bool) {
 		at, seen = s.statusSeen[flashsale.Released], s.statusSeen[flashsale.Released] != 0
 	case Confirm:
 		at, seen = s.statusSeen[flashsale.Booked], s.statusSeen[flashsale.Booked] != 0
+	case Cancel:
+		at, seen = s.statusSeen[flashsale.Undone], s.statusSeen[flashsale.Undone] != 0
 	case Pay:
 		at, seen = s.orderSeen[o.Order], s.orderSeen[o.Order] != 0
 	default: // it only looked
@@ -281,35 +323,4 @@ func (b *book) heardBy(o Operation) (time.Duration, bool) {
 	}
 	// What was seen before it began is not its doing; then it changed nothing.
 	return max(at, o.Call), true
-}
-
-// expiry returns between which moments the server let a booking run out, if it did or should have: within a sweep that may have
-// found it due, and before the end of the first that must have.
-func (b *book) expiry(slot int) (call, ret time.Duration, did bool) {
-	s := b.slots[slot]
-	ends := s.unpaid
-	if s.final.OrderID != "" {
-		ends = s.paid
-	}
-	ran, seen := s.statusSeen[flashsale.Expired]
-	if !seen && s.final.Status != flashsale.Held {
-		return 0, 0, false
-	}
-	call, ret = Never, Never
-	kept := s.seen // from then on nothing but its end can stop a sweep
-	if s.final.OrderID != "" {
-		kept = max(kept, s.orderSeen[s.final.OrderID])
-	}
-	for _, w := range b.sweeps {
-		if !w.After.Before(ends) {
-			call = min(call, w.Call)
-		}
-		if w.Known() && w.Code == OK && !w.Before.Before(ends) && w.Call >= kept {
-			ret = min(ret, w.Return)
-		}
-	}
-	if seen {
-		return call, min(ret, ran), true // before any sweep had reason to: an interval that ends before it begins
-	}
-	return call, ret, ret != Never
 }

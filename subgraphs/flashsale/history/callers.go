@@ -107,8 +107,8 @@ func (r *run) choose(rnd *rand.Rand) (Input, asking) {
 	switch {
 	case n < 8:
 		return Input{Kind: Count}, func(ctx context.Context, fs *flashsale.FlashSales) (*Output, error) {
-			counts, err := r.counts(ctx, fs)
-			return &Output{Code: OK, Counts: counts}, err
+			found, err := counts(ctx, fs, r.sale.ID)
+			return &Output{Code: OK, Counts: found}, err
 		}
 	case n < 50 || !any:
 		who := r.people[min(rnd.IntN(len(r.people)), rnd.IntN(len(r.people)))] // some more often than others
@@ -133,11 +133,16 @@ func (r *run) choose(rnd *rand.Rand) (Input, asking) {
 			return &Output{Code: OK, Shown: &found[0]}, nil
 		}
 	}
-	order, paid := b.OrderID, rnd.IntN(3) > 0
+	order, paid, cancelled := b.OrderID, rnd.IntN(3) > 0, rnd.IntN(4) == 0
 	switch {
 	case order == "" || n > 97: // the second order for one booking is refused
 		order = id.New(id.Order)
 		return r.pay(b, order)
+	case cancelled:
+		return Input{Kind: Cancel, Booking: b.ID, Order: order}, func(ctx context.Context, fs *flashsale.FlashSales) (*Output, error) {
+			rep, err := fs.Undo(ctx, events.BookingOfOrder{BookingID: b.ID, OrderID: order})
+			return &Output{Code: OK, Status: rep.Status}, err
+		}
 	case paid:
 		return Input{Kind: Confirm, Booking: b.ID, Order: order}, func(ctx context.Context, fs *flashsale.FlashSales) (*Output, error) {
 			rep, err := fs.Confirm(ctx, events.BookingOfOrder{BookingID: b.ID, OrderID: order})

@@ -24,10 +24,12 @@ type Verdict struct {
 // A Result tells whether there is an explanation.
 type Result string
 
-// The results of a check. Undecided counts as a failure: nothing was shown.
+// The results of a check, of which all but the first are failures. AgainstLog is what the sale's own log speaks against, where whether
+// something else explains it is more than could be tried. Undecided shows nothing.
 const (
 	Explained   Result = "EXPLAINED"
 	Unexplained Result = "UNEXPLAINED"
+	AgainstLog  Result = "AGAINST_THE_LOG"
 	Undecided   Result = "UNDECIDED"
 )
 
@@ -38,22 +40,29 @@ func Check(sale flashsale.Sale, ops []Operation, patience time.Duration) Verdict
 	v := Verdict{model: b.model(nil)}
 	began := time.Now()
 	// When something without an answer may have happened any time, the guesses are more than anybody can try. So the sale's own log
-	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is never held against a history.
+	// is heard too. It is not trusted: what follows it is an explanation like any other, and its word is held against a history only where
+	// nothing else can be said, which is not to say that nothing explains it.
 	all, suggested := b.operations(ops, nil), b.operations(ops, b.suggested(ops))
 	v.Steps = len(all)
-	result := porcupine.Unknown
-	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
-		if result = porcupine.CheckOperationsTimeout(b.model(b.log), suggested, wait); result != porcupine.Ok {
-			result = porcupine.CheckOperationsTimeout(v.model, all, wait)
+	result, spoken := porcupine.Unknown, (*porcupine.Operation)(nil)
+	if b.log != nil {
+		explained, known, at := b.follow(suggested)
+		if explained {
+			result = porcupine.Ok
+		} else if known {
+			spoken = at
 		}
 	}
-	if result != porcupine.Ok {
+	for wait := patience / 64; wait <= patience && result == porcupine.Unknown; wait *= 4 {
+		result = porcupine.CheckOperationsTimeout(v.model, all, wait)
+	}
+	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained, porcupine.Unknown: Undecided}[result]
+	if v.Result != Explained {
 		_, v.info = porcupine.CheckOperationsVerbose(v.model, all, patience)
 		v.Stuck = stuck(all, v.info)
 	}
-	v.Result = map[porcupine.CheckResult]Result{porcupine.Ok: Explained, porcupine.Illegal: Unexplained}[result]
-	if v.Result == "" {
-		v.Result = Undecided
+	if v.Result == Undecided && spoken != nil {
+		v.Result, v.Stuck = AgainstLog, spoken.Input.(*step).at(*spoken)
 	}
 	v.Took = time.Since(began)
 	return v
@@ -82,5 +91,9 @@ func stuck(steps []porcupine.Operation, info porcupine.LinearizationInfo) string
 	if at == nil {
 		return ""
 	}
-	return fmt.Sprintf("client %d, %v to %v: %v", at.ClientId, time.Duration(at.Call).Round(time.Microsecond), time.Duration(at.Return).Round(time.Microsecond), at.Input)
+	return at.Input.(*step).at(*at)
+}
+
+func (st *step) at(o porcupine.Operation) string {
+	return fmt.Sprintf("client %d, %v to %v: %v", o.ClientId, time.Duration(o.Call).Round(time.Microsecond), time.Duration(o.Return).Round(time.Microsecond), st)
 }

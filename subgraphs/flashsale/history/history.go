@@ -21,10 +21,17 @@ const (
 	Pay     Kind = "PAY"     // an order begins to pay
 	Confirm Kind = "CONFIRM" // it has paid
 	Decline Kind = "DECLINE" // it will not
+	Cancel  Kind = "CANCEL"  // it had paid, and was cancelled
 	Sweep   Kind = "SWEEP"
 	Look    Kind = "LOOK"   // at one booking
 	Count   Kind = "COUNT"  // the units
 	Census  Kind = "CENSUS" // all bookings there ever were, and the units
+)
+
+// What buyers ask the whole shop for. The shop pays, confirms, declines and cancels by itself then, when it comes to it.
+const (
+	Checkout    Kind = "CHECKOUT"
+	CancelOrder Kind = "CANCEL_ORDER"
 )
 
 // An Input is the question of an operation.
@@ -34,7 +41,7 @@ type Input struct {
 	Variant string
 	Key     string // of a Book
 	Booking string // of all that concern one
-	Order   string // of Pay, Confirm and Decline
+	Order   string // of all that concern one; of a Checkout whatever names its order, such as its key
 }
 
 // What an operation was answered, where it is not the code of a refusal.
@@ -43,13 +50,19 @@ const (
 	SoldOut       = "SOLD_OUT"
 	AlreadyBooked = "ALREADY_BOOKED"
 	Busy          = "BUSY" // nothing was tried
+
+	Placed         = "PLACED"
+	PaymentFailed  = "PAYMENT_FAILED"
+	ActionRequired = "ACTION_REQUIRED"
+	OutOfStock     = "OUT_OF_STOCK" // the booking ended before it could be sold
 )
 
 // An Output is the answer to an operation.
 type Output struct {
 	Code   string
 	Shown  *flashsale.Booking  // the booking, as the answer shows it
-	Status string              // of the booking, where the answer shows no more of it
+	Public bool                // what is shown is what buyers see: nothing of its order, and of its key what they know
+	Status string              // of the booking, where the answer shows no more of it; of the order, for a Checkout and a CancelOrder
 	Ends   time.Time           // until when a booking is kept, where the answer says so
 	Held   int                 // of the variant, when it is sold out
 	Counts []flashsale.Offer   // of a Count and a Census

@@ -13,6 +13,7 @@ import (
 type step struct {
 	*Operation
 	expire  bool   // the server's own: a booking has run out
+	server  bool   // of this too nobody was told: the shop did it for an order
 	wrong   bool   // no sale answers so
 	named   string // the booking that the key names, "" for none
 	slot    int    // of the booking asked for, or that the key names; none when there is no such booking
@@ -73,7 +74,9 @@ func (b *book) step(s *state, st *step) *state {
 		}
 		return nil
 	case st.Kind == Look:
-		return only(st.Code == OK && st.showing == is || st.Code == "NOT_FOUND" && is == 0, s)
+		return only(st.Code == OK && st.sees(is) || st.Code == "NOT_FOUND" && is == 0, s)
+	case st.Kind == Checkout, st.Kind == CancelOrder:
+		return only(b.told(st, is), s)
 	case is == 0:
 		return only(!st.Known() || st.Code == "NOT_FOUND", s)
 	case st.Kind == Release:
@@ -98,7 +101,7 @@ func (b *book) step(s *state, st *step) *state {
 		switch {
 		case held && ours && b.inTime(st, is) && (st.Code == OK || !st.Known()):
 			return to(flashsale.Booked)
-		case !st.Known(), st.Code == OK && is.status() == flashsale.Booked && ours:
+		case !st.Known(), st.Code == OK && is.sold() && ours:
 			return s
 		}
 		return only(st.Code == "HOLD_EXPIRED" && (!ours || !is.counts() || held && b.late(st, is)), s)
@@ -107,8 +110,16 @@ func (b *book) step(s *state, st *step) *state {
 			return to(flashsale.Released)
 		}
 		return only(!st.Known() ||
+			st.Code == OK && ours && !is.counts() && !is.sold() && st.Status == string(is.status()) ||
+			st.Code == "HOLD_COMMITTED" && ours && is.sold() ||
+			st.Code == "NOT_FOUND" && !ours, s)
+	case st.Kind == Cancel:
+		if is.status() == flashsale.Booked && ours && (!st.Known() || st.Code == OK && st.Status == string(flashsale.Undone)) {
+			return to(flashsale.Undone)
+		}
+		return only(!st.Known() ||
 			st.Code == OK && ours && !is.counts() && st.Status == string(is.status()) ||
-			st.Code == "HOLD_COMMITTED" && ours && is.status() == flashsale.Booked ||
+			st.Code == "HOLD_HELD" && ours && held ||
 			st.Code == "NOT_FOUND" && !ours, s)
 	}
 	return nil
@@ -145,16 +156,16 @@ func (b *book) booked(s *state, st *step) *state {
 	case st.Code == "IDEMPOTENCY_CONFLICT":
 		return only(is != 0 && b.slots[st.slot].variant != st.variant, s)
 	case st.Code == OK && is == 0:
-		if st.slot != none && !atLimit && left.remaining > 0 && st.showing == markOf(flashsale.Held, 0) {
+		if st.slot != none && !atLimit && left.remaining > 0 && st.sees(markOf(flashsale.Held, 0)) {
 			return hold()
 		}
 		return nil
 	case st.Code == OK:
-		return only(st.showing == is, s)
+		return only(st.sees(is), s)
 	case st.Code == SoldOut:
 		return only(is == 0 && !atLimit && left.remaining == 0 && left.held == int32(st.Held), s)
 	case st.Code == AlreadyBooked:
-		return only(is == 0 && atLimit && st.shown != none && st.showing.counts() && s.at(st.shown) == st.showing, s)
+		return only(is == 0 && atLimit && st.shown != none && st.showing.counts() && st.sees(s.at(st.shown)), s)
 	}
 	return nil
 }
@@ -187,7 +198,7 @@ func (b *book) surveyed(s *state, st *step) bool {
 		listed[slot] = b.markOf(slot, is)
 	}
 	for slot, m := range listed {
-		if s.at(slot) != m {
+		if s.at(slot) != m || m.counts() && b.over[ordered{slot, m.order()}] {
 			return false
 		}
 	}
@@ -198,6 +209,9 @@ func (st *step) String() string {
 	var w strings.Builder
 	if st.expire {
 		return fmt.Sprintf("the server lets %s expire", st.Booking)
+	}
+	if st.server {
+		w.WriteString("the server: ")
 	}
 	w.WriteString(string(st.Kind))
 	for _, s := range []struct{ name, value string }{

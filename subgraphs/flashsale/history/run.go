@@ -85,13 +85,17 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 func (o Options) run(ctx context.Context, seed uint64) (History, error) {
-	h := History{Seed: seed}
 	began := time.Now()
 	sale, ops, err := Record(ctx, o, seed)
 	if err != nil {
-		return h, err
+		return History{Seed: seed}, err
 	}
-	h.Ran, h.Ops = time.Since(began), len(ops)
+	return Judge(sale, ops, seed, time.Since(began), o.Patience, o.Pictures)
+}
+
+// Judge judges the operations of one run of a sale, and draws a picture in a folder if they cannot be explained.
+func Judge(sale flashsale.Sale, ops []Operation, seed uint64, ran, patience time.Duration, pictures string) (History, error) {
+	h := History{Seed: seed, Ran: ran, Ops: len(ops)}
 	for _, op := range ops {
 		if !op.Known() {
 			h.Unknown++
@@ -103,11 +107,11 @@ func (o Options) run(ctx context.Context, seed uint64) (History, error) {
 			}
 		}
 	}
-	h.Verdict = Check(sale, ops, o.Patience)
+	h.Verdict = Check(sale, ops, patience)
 	if h.Result == Explained {
 		return h, nil
 	}
-	h.Picture = filepath.Join(o.Pictures, fmt.Sprintf("souk-history-%d.html", seed))
+	h.Picture = filepath.Join(pictures, fmt.Sprintf("souk-history-%d.html", seed))
 	page, err := os.Create(h.Picture)
 	if err != nil {
 		return h, err
@@ -204,16 +208,16 @@ func (r *run) setUp(ctx context.Context, rnd *rand.Rand) error {
 // settle looks at everything when all is quiet.
 func (r *run) settle(ctx context.Context) error {
 	done := r.Begin(r.Callers, Input{Kind: Census})
-	out, err := r.census(ctx)
+	out, err := TakeCensus(ctx, r.admin, r.sale.ID)
 	done(out)
 	return err
 }
 
-// census reads all bookings of the sale and its counts at one moment.
-func (r *run) census(ctx context.Context) (*Output, error) {
-	out := &Output{Code: OK}
-	err := pgx.BeginTxFunc(ctx, r.admin, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT id FROM bookings WHERE sale_id = $1`, r.sale.ID)
+// TakeCensus reads all bookings of a sale, its counts and its log out of its tables, when all is quiet.
+func TakeCensus(ctx context.Context, tables *pgxpool.Pool, saleID string) (*Output, error) {
+	out, store := &Output{Code: OK}, postgres.NewStore(tables)
+	err := pgx.BeginTxFunc(ctx, tables, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT id FROM bookings WHERE sale_id = $1`, saleID)
 		if err != nil {
 			return err
 		}
@@ -221,13 +225,13 @@ func (r *run) census(ctx context.Context) (*Output, error) {
 		if err != nil {
 			return err
 		}
-		if out.All, err = r.servers[0].BookingsByID(ctx, ids); err != nil {
+		if out.All, err = store.BookingsByID(ctx, ids); err != nil {
 			return err
 		}
-		if out.Counts, err = r.counts(ctx, r.servers[0]); err != nil {
+		if out.Counts, err = counts(ctx, store, saleID); err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, `SELECT booking_id, kind FROM log WHERE sale_id = $1 AND booking_id IS NOT NULL ORDER BY seq`, r.sale.ID)
+		rows, err = tx.Query(ctx, `SELECT booking_id, kind FROM log WHERE sale_id = $1 AND booking_id IS NOT NULL ORDER BY seq`, saleID)
 		if err != nil {
 			return err
 		}
@@ -240,8 +244,8 @@ func (r *run) census(ctx context.Context) (*Output, error) {
 	return out, nil
 }
 
-func (r *run) counts(ctx context.Context, fs *flashsale.FlashSales) ([]flashsale.Offer, error) {
-	found, err := fs.SalesByID(ctx, []string{r.sale.ID})
+func counts(ctx context.Context, of flashsale.Reader, saleID string) ([]flashsale.Offer, error) {
+	found, err := of.SalesByID(ctx, []string{saleID})
 	if err != nil {
 		return nil, err
 	}

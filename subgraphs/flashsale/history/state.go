@@ -11,7 +11,7 @@ type mark uint16
 
 const statusBits = 3
 
-var statuses = []flashsale.BookingStatus{"", flashsale.Held, flashsale.Booked, flashsale.Released, flashsale.Expired}
+var statuses = []flashsale.BookingStatus{"", flashsale.Held, flashsale.Booked, flashsale.Released, flashsale.Expired, flashsale.Undone}
 
 func markOf(s flashsale.BookingStatus, order mark) mark {
 	return mark(slices.Index(statuses, s)) | order<<statusBits
@@ -19,6 +19,7 @@ func markOf(s flashsale.BookingStatus, order mark) mark {
 
 func (m mark) status() flashsale.BookingStatus { return statuses[m&(1<<statusBits-1)] }
 func (m mark) order() mark                     { return m >> statusBits }
+func (m mark) sold() bool                      { return m.status() == flashsale.Booked || m.status() == flashsale.Undone } // if only for a while
 func (m mark) counts() bool                    { return m.status() == flashsale.Held || m.status() == flashsale.Booked }
 
 const chunk = 32

@@ -23,6 +23,8 @@ func (st *step) moves() Moved {
 		return Moved{}
 	case st.Kind == Confirm:
 		return Moved{st.Booking, flashsale.Sell}
+	case st.Kind == Cancel:
+		return Moved{st.Booking, flashsale.Unsell}
 	case st.Kind == Release, st.Kind == Decline:
 		return Moved{st.Booking, flashsale.Release}
 	}
@@ -33,10 +35,8 @@ func (st *step) moves() Moved {
 // begun, and not after anybody saw it or what comes after it.
 func (b *book) suggested(ops []Operation) map[Moved]span {
 	began, asked := map[Moved]time.Duration{}, map[Moved]int{}
-	for i := range b.slots {
-		if call, _, did := b.expiry(i); did {
-			began[Moved{b.slots[i].ID, flashsale.Expire}] = call
-		}
+	for _, d := range b.deeds {
+		began[d.moves()] = d.call
 	}
 	for _, o := range ops {
 		m := b.number(&o).moves()
@@ -53,7 +53,7 @@ func (b *book) suggested(ops []Operation) map[Moved]span {
 		if m.Kind == flashsale.Hold {
 			return b.slots[i].seen
 		}
-		status := map[flashsale.Kind]flashsale.BookingStatus{flashsale.Sell: flashsale.Booked, flashsale.Release: flashsale.Released, flashsale.Expire: flashsale.Expired}
+		status := map[flashsale.Kind]flashsale.BookingStatus{flashsale.Sell: flashsale.Booked, flashsale.Release: flashsale.Released, flashsale.Expire: flashsale.Expired, flashsale.Unsell: flashsale.Undone}
 		if at, seen := b.slots[i].statusSeen[status[m.Kind]]; seen {
 			return at
 		}
