@@ -16,9 +16,10 @@ SELECT * FROM payments WHERE id = @id FOR UPDATE;
 SELECT * FROM payments WHERE order_id = @order_id ORDER BY id FOR UPDATE;
 
 -- name: FindReported :one
--- FindReported finds the payment that a report is about: by our id, or by the provider's.
+-- FindReported finds the payment that a report is about: by our id, or by the provider's. Each way has an index as it is written here; taken
+-- together, the ways by reference would read all payments of the provider.
 SELECT id FROM payments
-WHERE id = @payment_key OR provider = @provider AND (id = @reference::text OR reference = @reference)
+WHERE id = @payment_key OR id = @reference::text AND provider = @provider OR provider = @provider AND reference = @reference
 ORDER BY id = @payment_key DESC LIMIT 1;
 
 -- name: LockOrder :one

@@ -161,19 +161,20 @@ func (q *Queries) CountReport(ctx context.Context, arg CountReportParams) error 
 
 const findReported = `-- name: FindReported :one
 SELECT id FROM payments
-WHERE id = $1 OR provider = $2 AND (id = $3::text OR reference = $3)
+WHERE id = $1 OR id = $2::text AND provider = $3 OR provider = $3 AND reference = $2
 ORDER BY id = $1 DESC LIMIT 1
 `
 
 type FindReportedParams struct {
 	PaymentKey string
-	Provider   string
 	Reference  string
+	Provider   string
 }
 
-// FindReported finds the payment that a report is about: by our id, or by the provider's.
+// FindReported finds the payment that a report is about: by our id, or by the provider's. Each way has an index as it is written here; taken
+// together, the ways by reference would read all payments of the provider.
 func (q *Queries) FindReported(ctx context.Context, arg FindReportedParams) (string, error) {
-	row := q.db.QueryRow(ctx, findReported, arg.PaymentKey, arg.Provider, arg.Reference)
+	row := q.db.QueryRow(ctx, findReported, arg.PaymentKey, arg.Reference, arg.Provider)
 	var id string
 	err := row.Scan(&id)
 	return id, err
