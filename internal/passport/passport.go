@@ -6,15 +6,16 @@ package passport
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/souk-shop/souk/internal/viewer"
 )
@@ -34,48 +35,80 @@ var ErrRefused = errors.New("passport refused")
 // A Key signs and checks passports; the gateway and the subgraphs share it.
 type Key []byte
 
+// claims are what a passport says; account, seller, session, scopes and locale are the viewer's.
 type claims struct {
 	viewer.Viewer
-	Body    string           `json:"body"`
-	Expires *jwt.NumericDate `json:"exp"`
+	Body    string `json:"body"`
+	Expires int64  `json:"exp"` // in seconds since 1970
 }
 
-// The token's own account claim is the viewer's; nothing else of the registered claims is used.
-func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires, nil }
-func (c claims) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, nil }
-func (c claims) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
-func (c claims) GetIssuer() (string, error)                   { return "", nil }
-func (c claims) GetSubject() (string, error)                  { return c.AccountID, nil }
-func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
+// header is the first part of every passport. There is one way to sign them, so nothing in it is left to who sends one.
+var header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`))
 
 // Issue makes the header's value for a viewer and the body that goes with it.
 func (k Key) Issue(v viewer.Viewer, body []byte) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{v, digest(body), jwt.NewNumericDate(time.Now().Add(life))}).SignedString([]byte(k))
+	return k.issue(v, sha256.Sum256(body))
+}
+
+func (k Key) issue(v viewer.Viewer, body [sha256.Size]byte) (string, error) {
+	said, err := json.Marshal(claims{v, base64.RawURLEncoding.EncodeToString(body[:]), time.Now().Add(life).Unix()})
+	if err != nil {
+		return "", err
+	}
+	token := make([]byte, 0, len(header)+2+base64.RawURLEncoding.EncodedLen(len(said))+base64.RawURLEncoding.EncodedLen(sha256.Size))
+	token = append(append(token, header...), '.')
+	token = base64.RawURLEncoding.AppendEncode(token, said)
+	mac := k.sign(token)
+	return string(base64.RawURLEncoding.AppendEncode(append(token, '.'), mac)), nil
+}
+
+func (k Key) sign(text []byte) []byte {
+	mac := hmac.New(sha256.New, k)
+	mac.Write(text)
+	return mac.Sum(nil)
 }
 
 // Check returns the viewer of a passport that is genuine, in date and made for this body.
 func (k Key) Check(token string, body []byte) (viewer.Viewer, error) {
-	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return []byte(k), nil },
-		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
+	c, err := k.read(token)
 	if err != nil {
-		return viewer.Viewer{}, errors.Join(ErrRefused, err)
+		return viewer.Viewer{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(c.Body), []byte(digest(body))) != 1 {
-		return viewer.Viewer{}, errors.Join(ErrRefused, errors.New("made for another body"))
+	sum := sha256.Sum256(body)
+	switch {
+	case c.Expires == 0 || !time.Now().Add(-leeway).Before(time.Unix(c.Expires, 0)):
+		return viewer.Viewer{}, fmt.Errorf("%w: out of date", ErrRefused)
+	case c.Body != base64.RawURLEncoding.EncodeToString(sum[:]):
+		return viewer.Viewer{}, fmt.Errorf("%w: made for another body", ErrRefused)
 	}
 	return c.Viewer, nil
 }
 
-func digest(body []byte) string {
-	sum := sha256.Sum256(body)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// read returns what a genuine passport says.
+func (k Key) read(token string) (c claims, err error) {
+	end := strings.LastIndexByte(token, '.')
+	said, ours := strings.CutPrefix(token[:max(end, 0)], header+".")
+	if !ours {
+		return c, fmt.Errorf("%w: not one of ours", ErrRefused)
+	}
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(token[end+1:])
+	if err != nil || !hmac.Equal(mac, k.sign([]byte(token[:end]))) {
+		return c, fmt.Errorf("%w: signed by somebody else", ErrRefused)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(said)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return c, nil
 }
 
 // Guard lets requests with a passport through, with their viewer in the context, and answers 401 to all others.
 func (k Key) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+		body, err := read(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
 		if err != nil {
 			http.Error(w, "request body too large or cut off", http.StatusBadRequest)
 			return
@@ -92,37 +125,42 @@ func (k Key) Guard(next http.Handler) http.Handler {
 	})
 }
 
-// Sign returns a round tripper that gives each request a passport for the viewer in its context.
-func (k Key) Sign(next http.RoundTripper) http.RoundTripper { return signer{k, next} }
-
-type signer struct {
-	key  Key
-	next http.RoundTripper
+// read reads to the end what was said to be so many bytes, or -1 if nobody said.
+func read(r io.Reader, said int64) ([]byte, error) {
+	var all bytes.Buffer
+	if said > 0 {
+		all.Grow(int(min(said, most)) + bytes.MinRead)
+	}
+	_, err := all.ReadFrom(r)
+	return all.Bytes(), err
 }
 
-func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := readBody(r)
+// Stamp puts into a request that is about to leave a passport for the viewer in its context, good for its body alone.
+func (k Key) Stamp(r *http.Request) error {
+	digest := sha256.New()
+	if r.Body != nil && r.Body != http.NoBody {
+		if r.GetBody == nil {
+			body, err := read(r.Body, r.ContentLength)
+			r.Body.Close()
+			if err != nil {
+				return err
+			}
+			r.ContentLength = int64(len(body))
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+			r.Body, _ = r.GetBody()
+		}
+		body, err := r.GetBody()
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(digest, body); err != nil {
+			return err
+		}
+	}
+	token, err := k.issue(viewer.From(r.Context()), [sha256.Size]byte(digest.Sum(nil)))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	token, err := s.key.Issue(viewer.From(r.Context()), body)
-	if err != nil {
-		return nil, err
-	}
-	signed := r.Clone(r.Context())
-	signed.Header.Set(Header, token)
-	if body != nil {
-		signed.Body = io.NopCloser(bytes.NewReader(body))
-		signed.ContentLength = int64(len(body))
-		signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	}
-	return s.next.RoundTrip(signed)
-}
-
-func readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil, nil
-	}
-	defer r.Body.Close()
-	return io.ReadAll(r.Body)
+	r.Header.Set(Header, token)
+	return nil
 }
