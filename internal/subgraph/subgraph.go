@@ -16,11 +16,10 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/outage"
+	"github.com/souk-shop/souk/internal/telemetry"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -115,8 +114,10 @@ func guard(schema *ast.Schema) graphql.FieldMiddleware {
 			}
 		}
 	}
+	// One middleware does all that is done to a field, for each costs something for every field of every answer.
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
-		if r, guarded := rules[graphql.GetFieldContext(ctx).Field.Definition]; guarded {
+		field := graphql.GetFieldContext(ctx).Field.Definition
+		if r, guarded := rules[field]; guarded {
 			v := viewer.From(ctx)
 			if !v.SignedIn() {
 				return nil, ErrUnauthenticated
@@ -124,6 +125,9 @@ func guard(schema *ast.Schema) graphql.FieldMiddleware {
 			if r.anyOf != nil && !hasAny(v, r.anyOf) {
 				return nil, ErrForbidden
 			}
+		}
+		if field.Type.Elem != nil {
+			return bounded(ctx, next)
 		}
 		return next(ctx)
 	}
@@ -170,7 +174,7 @@ func UserErrors[E any](err error, show func(*fault.Error) E) ([]E, error) {
 // Mount gives a subgraph's server its address: /graphql behind the guard of passports, /healthz for everybody.
 func Mount(graphql http.Handler, guard func(http.Handler) http.Handler, healthy func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /graphql", otelhttp.NewHandler(guard(graphql), "graphql", otelhttp.WithPropagators(propagation.TraceContext{})))
+	mux.Handle("POST /graphql", telemetry.Handler(guard(graphql), "graphql"))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
