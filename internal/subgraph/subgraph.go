@@ -29,7 +29,7 @@ import (
 func Server(schema graphql.ExecutableSchema, log *slog.Logger) *handler.Server {
 	srv := handler.New(schema)
 	srv.AddTransport(transport.SSE{KeepAlivePingInterval: 15 * time.Second})
-	srv.AddTransport(transport.POST{})
+	srv.AddTransport(post{})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](1000))
 	srv.SetErrorPresenter(presenter(log))
 	srv.SetRecoverFunc(func(ctx context.Context, p any) error {
