@@ -18,11 +18,11 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/gateway/transport"
+	"github.com/souk-shop/souk/internal/telemetry"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -48,7 +48,7 @@ type watch struct {
 
 func newWatch(log *slog.Logger, metrics prometheus.Registerer, tracing trace.TracerProvider) (*watch, error) {
 	if tracing == nil { // nothing is exported, yet every request has an id
-		tracing = sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+		tracing = telemetry.IDs()
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "souk", Subsystem: "gateway", Name: name, Help: help})
@@ -84,11 +84,23 @@ func (w *watch) traced(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(rw, r)
 	})
+	if telemetry.Silent(w.tracing) {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if isSocket(r) {
+				next.ServeHTTP(rw, r)
+				return
+			}
+			ctx, _ := w.tracer.Start(r.Context(), "graphql")
+			tell(rw, r.WithContext(ctx))
+		})
+	}
 	return otelhttp.NewHandler(tell, "graphql",
 		otelhttp.WithTracerProvider(w.tracing), otelhttp.WithMeterProvider(noop.NewMeterProvider()),
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true }),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }))
+		otelhttp.WithFilter(func(r *http.Request) bool { return !isSocket(r) }))
 }
+
+func isSocket(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
 // turnedAway counts a request that was refused before it became an operation.
 func (w *watch) turnedAway(code string) { w.failures.WithLabelValues(codeLabel(code)).Inc() }
@@ -110,7 +122,9 @@ type sighting struct {
 func (w *watch) begin(ctx context.Context, r engine.Request) (context.Context, *sighting) {
 	sum := sha256.Sum256([]byte(r.Query))
 	s := &sighting{watch: w, began: time.Now(), document: hex.EncodeToString(sum[:]), status: "ok"}
-	ctx, s.span = w.tracer.Start(ctx, "graphql", trace.WithAttributes(attribute.String("graphql.document.sha256", s.document)))
+	if ctx, s.span = w.tracer.Start(ctx, "graphql"); s.span.IsRecording() {
+		s.span.SetAttributes(attribute.String("graphql.document.sha256", s.document))
+	}
 	w.running.Inc()
 	return ctx, s
 }
@@ -121,6 +135,9 @@ func (s *sighting) operation(op *engine.Operation) {
 	if op.Kind() == engine.Subscription {
 		s.watch.running.Dec()
 		s.watch.streams.Inc()
+	}
+	if !s.span.IsRecording() {
+		return
 	}
 	s.span.SetName(strings.TrimSpace(s.kind + " " + s.name))
 	s.span.SetAttributes(attribute.String("graphql.operation.name", s.name), attribute.String("graphql.operation.type", s.kind),

@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 const (
@@ -35,12 +37,16 @@ func Open(ctx context.Context, url string) (*mongo.Database, error) {
 	if name == "" {
 		name = defaultDatabase
 	}
+	var monitor *event.CommandMonitor
+	if !telemetry.Silent(otel.GetTracerProvider()) {
+		monitor = traces()
+	}
 	client, err := mongo.Connect(options.Client().
 		SetAppName("souk").
 		SetMaxPoolSize(mostConnections).
 		SetConnectTimeout(dialTimeout).
 		SetServerSelectionTimeout(dialTimeout).
-		SetMonitor(traces()).
+		SetMonitor(monitor).
 		ApplyURI(url)) // last, so that the URL has the last word
 	if err != nil {
 		return nil, fmt.Errorf("MongoDB: %w", err)

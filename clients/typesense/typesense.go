@@ -12,7 +12,8 @@ import (
 
 	"github.com/sony/gobreaker"
 	"github.com/typesense/typesense-go/v4/typesense"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 const (
@@ -51,13 +52,13 @@ func Open(ctx context.Context, serverURL, key string) (*typesense.Client, error)
 func httpClient() *http.Client {
 	return &http.Client{
 		Timeout: longest,
-		Transport: otelhttp.NewTransport(&http.Transport{
+		Transport: telemetry.Transport(&http.Transport{
 			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 			MaxIdleConns:        mostConnections,
 			MaxIdleConnsPerHost: mostConnections,
 			IdleConnTimeout:     90 * time.Second,
 			TLSHandshakeTimeout: dialTimeout,
-		}),
+		}, func(r *http.Request) string { return "typesense " + r.Method }),
 	}
 }
 

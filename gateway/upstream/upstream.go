@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/passport"
+	"github.com/souk-shop/souk/internal/telemetry"
 )
 
 // Config is what a transport needs to know; zero fields take their defaults.
@@ -49,6 +48,7 @@ func nameOf(r *http.Request) string {
 // Transport carries requests to subgraphs. It is safe for concurrent use.
 type Transport struct {
 	next     http.RoundTripper
+	key      passport.Key
 	deadline time.Duration
 	most     int64
 	metrics  metrics
@@ -69,14 +69,8 @@ func New(c Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := c.Base
-	if len(c.Key) > 0 {
-		next = c.Key.Sign(next)
-	}
-	next = otelhttp.NewTransport(next,
-		otelhttp.WithPropagators(propagation.TraceContext{}),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return "subgraph " + nameOf(r) }))
-	return &Transport{next: next, deadline: c.Deadline, most: c.MaxResponse, metrics: m}, nil
+	next := telemetry.Transport(c.Base, func(r *http.Request) string { return "subgraph " + nameOf(r) })
+	return &Transport{next: next, key: c.Key, deadline: c.Deadline, most: c.MaxResponse, metrics: m}, nil
 }
 
 // pool keeps connections open: subgraphs are few, near and asked all the time.
@@ -104,7 +98,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(context.Canceled)
 		t.metrics.observe(name, outcome(err), time.Since(began))
 	}
-	sent := r.Clone(ctx)
+	sent := r.WithContext(ctx)
+	sent.Header = r.Header.Clone()
 	streaming := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 	if !streaming {
 		sent.Header.Set("Accept", "application/graphql-response+json, application/json;q=0.9")
@@ -112,6 +107,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent.Header.Set("Content-Type", "application/json")
 	sent.Header.Del("Accept-Encoding") // net/http asks for gzip and unpacks it before we count
 
+	if len(t.key) > 0 {
+		if err := t.key.Stamp(sent); err != nil {
+			end(err)
+			return nil, err
+		}
+	}
 	res, err := t.next.RoundTrip(sent)
 	if err == nil && res.Header.Get("Content-Encoding") != "" {
 		res.Body.Close()

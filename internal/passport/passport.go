@@ -48,34 +48,38 @@ func (c claims) GetIssuer() (string, error)                   { return "", nil }
 func (c claims) GetSubject() (string, error)                  { return c.AccountID, nil }
 func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
 
+type digest [sha256.Size]byte
+
+func (d digest) String() string { return base64.RawURLEncoding.EncodeToString(d[:]) }
+
 // Issue makes the header's value for a viewer and the body that goes with it.
 func (k Key) Issue(v viewer.Viewer, body []byte) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{v, digest(body), jwt.NewNumericDate(time.Now().Add(life))}).SignedString([]byte(k))
+	return k.issue(v, sha256.Sum256(body))
 }
+
+func (k Key) issue(v viewer.Viewer, body digest) (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{v, body.String(), jwt.NewNumericDate(time.Now().Add(life))}).SignedString([]byte(k))
+}
+
+var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
 
 // Check returns the viewer of a passport that is genuine, in date and made for this body.
 func (k Key) Check(token string, body []byte) (viewer.Viewer, error) {
 	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return []byte(k), nil },
-		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
+	_, err := parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return []byte(k), nil })
 	if err != nil {
 		return viewer.Viewer{}, errors.Join(ErrRefused, err)
 	}
-	if subtle.ConstantTimeCompare([]byte(c.Body), []byte(digest(body))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(c.Body), []byte(digest(sha256.Sum256(body)).String())) != 1 {
 		return viewer.Viewer{}, errors.Join(ErrRefused, errors.New("made for another body"))
 	}
 	return c.Viewer, nil
 }
 
-func digest(body []byte) string {
-	sum := sha256.Sum256(body)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
 // Guard lets requests with a passport through, with their viewer in the context, and answers 401 to all others.
 func (k Key) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+		body, err := read(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
 		if err != nil {
 			http.Error(w, "request body too large or cut off", http.StatusBadRequest)
 			return
@@ -92,37 +96,42 @@ func (k Key) Guard(next http.Handler) http.Handler {
 	})
 }
 
-// Sign returns a round tripper that gives each request a passport for the viewer in its context.
-func (k Key) Sign(next http.RoundTripper) http.RoundTripper { return signer{k, next} }
-
-type signer struct {
-	key  Key
-	next http.RoundTripper
+// read reads to the end what was said to be so many bytes, or -1 if nobody said.
+func read(r io.Reader, said int64) ([]byte, error) {
+	var all bytes.Buffer
+	if said > 0 {
+		all.Grow(int(min(said, most)) + bytes.MinRead)
+	}
+	_, err := all.ReadFrom(r)
+	return all.Bytes(), err
 }
 
-func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := readBody(r)
+// Stamp puts into a request that is about to leave a passport for the viewer in its context, good for its body alone.
+func (k Key) Stamp(r *http.Request) error {
+	sum := sha256.New()
+	if r.Body != nil && r.Body != http.NoBody {
+		if r.GetBody == nil {
+			body, err := read(r.Body, r.ContentLength)
+			r.Body.Close()
+			if err != nil {
+				return err
+			}
+			r.ContentLength = int64(len(body))
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+			r.Body, _ = r.GetBody()
+		}
+		body, err := r.GetBody()
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(sum, body); err != nil {
+			return err
+		}
+	}
+	token, err := k.issue(viewer.From(r.Context()), digest(sum.Sum(nil)))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	token, err := s.key.Issue(viewer.From(r.Context()), body)
-	if err != nil {
-		return nil, err
-	}
-	signed := r.Clone(r.Context())
-	signed.Header.Set(Header, token)
-	if body != nil {
-		signed.Body = io.NopCloser(bytes.NewReader(body))
-		signed.ContentLength = int64(len(body))
-		signed.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	}
-	return s.next.RoundTrip(signed)
-}
-
-func readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil, nil
-	}
-	defer r.Body.Close()
-	return io.ReadAll(r.Body)
+	r.Header.Set(Header, token)
+	return nil
 }

@@ -20,8 +20,8 @@ var ErrTooLarge = fault.New(fault.Invalid, "OPERATION_TOO_LARGE", "the answer wo
 
 type boundsKey struct{}
 
-// bound makes srv give up an answer without an end in sight. Items are counted as lists are resolved and before anything in them is,
-// so the answer stops to grow at the bound.
+// bound makes srv give up an answer without an end in sight. Items are counted as lists are resolved, by bounded, and before anything in
+// them is, so the answer stops to grow at the bound.
 func bound(srv *handler.Server) {
 	srv.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		return next(context.WithValue(ctx, boundsKey{}, new(atomic.Int64)))
@@ -38,19 +38,20 @@ func bound(srv *handler.Server) {
 		}
 		return res
 	})
-	srv.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
-		field := graphql.GetFieldContext(ctx).Field.Definition
-		items, _ := ctx.Value(boundsKey{}).(*atomic.Int64)
-		if field.Type.Elem == nil || items == nil {
-			return next(ctx)
-		}
-		if items.Load() > largest {
-			return nil, ErrTooLarge
-		}
-		res, err := next(ctx)
-		if list := reflect.ValueOf(res); list.Kind() == reflect.Slice && items.Add(int64(list.Len())) > largest {
-			return nil, ErrTooLarge
-		}
-		return res, err
-	})
+}
+
+// bounded resolves a field whose value is a list, as long as there is room for one.
+func bounded(ctx context.Context, next graphql.Resolver) (any, error) {
+	items, _ := ctx.Value(boundsKey{}).(*atomic.Int64)
+	if items == nil {
+		return next(ctx)
+	}
+	if items.Load() > largest {
+		return nil, ErrTooLarge
+	}
+	res, err := next(ctx)
+	if list := reflect.ValueOf(res); list.Kind() == reflect.Slice && items.Add(int64(list.Len())) > largest {
+		return nil, ErrTooLarge
+	}
+	return res, err
 }

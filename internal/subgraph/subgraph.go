@@ -16,12 +16,11 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/forfeit"
 	"github.com/souk-shop/souk/internal/outage"
+	"github.com/souk-shop/souk/internal/telemetry"
 	"github.com/souk-shop/souk/internal/viewer"
 )
 
@@ -31,7 +30,7 @@ import (
 func Server(schema graphql.ExecutableSchema, log *slog.Logger) *handler.Server {
 	srv := handler.New(schema)
 	srv.AddTransport(transport.SSE{KeepAlivePingInterval: 15 * time.Second})
-	srv.AddTransport(transport.POST{})
+	srv.AddTransport(post{})
 	srv.SetQueryCache(lru.New[*ast.QueryDocument](1000))
 	srv.SetErrorPresenter(presenter(log))
 	srv.SetRecoverFunc(func(ctx context.Context, p any) error {
@@ -116,8 +115,10 @@ func guard(schema *ast.Schema) graphql.FieldMiddleware {
 			}
 		}
 	}
+	// One middleware does all that is done to a field, for each costs something for every field of every answer.
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
-		if r, guarded := rules[graphql.GetFieldContext(ctx).Field.Definition]; guarded {
+		field := graphql.GetFieldContext(ctx).Field.Definition
+		if r, guarded := rules[field]; guarded {
 			v := viewer.From(ctx)
 			if !v.SignedIn() {
 				return nil, ErrUnauthenticated
@@ -125,6 +126,9 @@ func guard(schema *ast.Schema) graphql.FieldMiddleware {
 			if r.anyOf != nil && !hasAny(v, r.anyOf) {
 				return nil, ErrForbidden
 			}
+		}
+		if field.Type.Elem != nil {
+			return bounded(ctx, next)
 		}
 		return next(ctx)
 	}
@@ -171,7 +175,7 @@ func UserErrors[E any](err error, show func(*fault.Error) E) ([]E, error) {
 // Mount gives a subgraph's server its address: /graphql behind the guard of passports, /healthz for everybody.
 func Mount(graphql http.Handler, guard func(http.Handler) http.Handler, healthy func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /graphql", otelhttp.NewHandler(guard(forfeit.Handler(graphql)), "graphql", otelhttp.WithPropagators(propagation.TraceContext{})))
+	mux.Handle("POST /graphql", telemetry.Handler(guard(forfeit.Handler(graphql)), "graphql"))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()

@@ -138,7 +138,7 @@ func (s *Server) arguments(cluster string, cfg Config) []string {
 	set("max_connections", "200")
 	set("shared_buffers", "64MB")
 	set("max_wal_size", "256MB")
-	set("jit", "off") // costs 50 MB a connection, and more time than it saves on small tables
+	set("jit", "off")                // costs 50 MB a connection, and more time than it saves on small tables
 	set("autovacuum_naptime", "10s") // tables that were empty a moment ago are to be known as what they are
 	set("log_min_messages", "warning")
 	set("log_checkpoints", "off")

@@ -50,10 +50,9 @@ func (f *found) hits(rows []row) []hitAnswer {
 }
 
 func (f *found) hit(h *highlighter, r row) hitAnswer {
-	doc, err := readObject(r.raw)
-	if err != nil {
-		doc = map[string]any{} // cannot be: the document was written by writeObject
-	}
+	doc := readFields(r.raw, func(name string) bool {
+		return h.marksWithin(name) || leads(f.r.include, name) || leads(f.r.exclude, name)
+	})
 	a := hitAnswer{Curated: r.pinned, GeoDistance: r.metres, withHighlights: h.old}
 	a.Highlight, a.Highlights = h.document(doc)
 	a.Document = project(doc, f.r.include, f.r.exclude)

@@ -73,6 +73,9 @@ type facetCounter struct {
 // count answers one item of facet_by.
 func (c *facetCounter) count(fr facetRequest) facetResult {
 	fx := c.x.fields[fr.f.Name]
+	if c.plain(fr) {
+		return c.top(fr, fx)
+	}
 	all := c.tallied(fx)
 	res := facetResult{Field: fr.f.Name, Stats: map[string]float64{}}
 	var values []facetCount
@@ -93,6 +96,80 @@ func (c *facetCounter) count(fr facetRequest) facetResult {
 	}
 	res.Stats["total_values"] = float64(total)
 	return res
+}
+
+// plain tells whether the most frequent values are all that is asked for: then the others need not be written out, nor put in order.
+func (c *facetCounter) plain(fr facetRequest) bool {
+	numbers := fr.f.kind.numeric() && fr.f.kind != kindBool // are summed up
+	queried := c.r.facetQuery != "" && c.r.facetField == fr.f.Name
+	return c.groups == nil && len(fr.ranges) == 0 && !numbers && !queried && !fr.byValue && fr.sortField == nil
+}
+
+// frequent is a value of a facet as far as its place depends on it.
+type frequent struct {
+	count     int32
+	born, ord uint32
+}
+
+func (a frequent) compare(b frequent) int {
+	return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(b.born, a.born), cmp.Compare(a.ord, b.ord))
+}
+
+// top answers with the most frequent values.
+func (c *facetCounter) top(fr facetRequest, fx *fieldIndex) facetResult {
+	values := fx.facet.values
+	best := leading{most: c.r.maxFacets}
+	if c.every {
+		for ord := range values {
+			if v := &values[ord]; v.live > 0 {
+				best.add(frequent{v.live, v.born, uint32(ord)})
+			}
+		}
+	} else {
+		t := newTally(len(values))
+		defer t.release()
+		fx.facet.tally(c.docs, t)
+		for _, ord := range t.met {
+			best.add(frequent{t.counts[ord], values[ord].born, ord})
+		}
+	}
+	first := best.inOrder()
+	shown := make([]facetCount, 0, len(first))
+	for _, b := range first {
+		shown = append(shown, facetCount{Count: int(b.count), Value: values[b.ord].label, Highlighted: values[b.ord].label})
+	}
+	byLabel(shown)
+	total := best.seen
+	if c.every && !c.r.facetExact {
+		total = len(shown) // of all documents, Typesense looks at the top values only
+	}
+	return facetResult{Field: fr.f.Name, Counts: shown, Stats: map[string]float64{"total_values": float64(total)}}
+}
+
+// leading keeps the first few of many values.
+type leading struct {
+	most int
+	kept []frequent // twice as many at most, of which the first few were in order when they were last cut
+	last *frequent  // of those; what is behind it is not among the first
+	seen int
+}
+
+func (l *leading) add(v frequent) {
+	l.seen++
+	if l.last != nil && v.compare(*l.last) > 0 {
+		return
+	}
+	if l.kept = append(l.kept, v); len(l.kept) > 2*l.most {
+		if l.kept = l.inOrder(); l.most > 0 {
+			last := l.kept[l.most-1]
+			l.last = &last
+		}
+	}
+}
+
+func (l *leading) inOrder() []frequent {
+	slices.SortFunc(l.kept, frequent.compare)
+	return l.kept[:min(l.most, len(l.kept))]
 }
 
 // tallied counts the values of a field, in no particular order.
@@ -157,7 +234,7 @@ func (x *facetIndex) tally(docs *roaring.Bitmap, t *tally) {
 // matching keeps the values that facet_query means, highlighted.
 func (c *facetCounter) matching(fx *fieldIndex, all []facetCount) []facetCount {
 	if c.r.facetQuery == "" || c.r.facetField != fx.f.Name {
-		return slices.Clone(all)
+		return all
 	}
 	m := newFacetMatcher(fx, c.r.facetQuery, c.r.facetTypos, c.r)
 	var out []facetCount
@@ -186,14 +263,19 @@ func (c *facetCounter) order(fr facetRequest, fx *fieldIndex, values []facetCoun
 	}
 	shown := slices.Clone(values[:min(len(values), c.r.maxFacets)])
 	if !fr.byValue && fr.sortField == nil {
-		slices.SortStableFunc(shown, func(a, b facetCount) int {
-			return cmp.Or(b.Count-a.Count, len(a.Value)-len(b.Value), strings.Compare(b.Value, a.Value))
-		})
+		byLabel(shown)
 	}
 	if shown == nil {
 		shown = []facetCount{}
 	}
 	return shown
+}
+
+// byLabel puts equally frequent values in the order in which they are shown.
+func byLabel(shown []facetCount) {
+	slices.SortStableFunc(shown, func(a, b facetCount) int {
+		return cmp.Or(b.Count-a.Count, len(a.Value)-len(b.Value), strings.Compare(b.Value, a.Value))
+	})
 }
 
 // bySibling orders values by another field of a document that has them.

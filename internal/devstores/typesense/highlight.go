@@ -91,6 +91,11 @@ type oldHighlight struct {
 	Values   []string `json:"values,omitempty"`
 }
 
+// marksWithin tells whether something to mark may be inside a field of a document.
+func (h *highlighter) marksWithin(name string) bool {
+	return slices.ContainsFunc(h.wanted, func(f *field) bool { return f.path[0] == name })
+}
+
 // document marks a document's fields, in both shapes.
 func (h *highlighter) document(doc map[string]any) (shape map[string]any, old []oldHighlight) {
 	shape, old = map[string]any{}, []oldHighlight{}

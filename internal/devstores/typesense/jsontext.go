@@ -31,6 +31,27 @@ func readObject(b []byte) (map[string]any, error) {
 	return obj, nil
 }
 
+// readFields reads a document that writeObject wrote. What need not be looked into stays as it was written.
+func readFields(b []byte, into func(name string) bool) map[string]any {
+	var written map[string]json.RawMessage
+	if err := json.Unmarshal(b, &written); err != nil {
+		return map[string]any{} // cannot be
+	}
+	doc := make(map[string]any, len(written))
+	for name, text := range written {
+		doc[name] = text
+		if into(name) {
+			d := json.NewDecoder(bytes.NewReader(text))
+			d.UseNumber()
+			var v any
+			if d.Decode(&v) == nil {
+				doc[name] = v
+			}
+		}
+	}
+	return doc
+}
+
 // writeObject renders a value with sorted keys and plain text, as Typesense does.
 func writeObject(v any) []byte {
 	var b bytes.Buffer
