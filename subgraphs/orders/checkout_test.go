@@ -270,6 +270,65 @@ func TestTheDeadlineAgainstTheCommit(t *testing.T) {
 	w.agree(o)
 }
 
+// An order whose process dies as soon as it is taken does not wait for its deadline, nor for its buyer to ask again.
+func TestS81AnOrderLeftBehindIsLookedAt(t *testing.T) {
+	w := newWorld(t, 5)
+	w.breakAt = 6 // the payment is never asked for
+	if _, err := w.saga.Complete(t.Context(), ann, w.input("key-00000001")); err != nil && !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	if len(w.jobs.watch) != 1 || len(w.payment) != 0 {
+		t.Fatalf("%d orders are watched, %d are being paid", len(w.jobs.watch), len(w.payment))
+	}
+	for order, deadline := range w.jobs.watch {
+		if at, any := w.jobs.next[order]; !any || at.Sub(w.clock.Now()) > time.Minute {
+			t.Fatalf("nobody looks at the order before %v, its deadline: %v", deadline, at)
+		}
+		w.agree(w.settle(order))
+	}
+}
+
+// The order decides when it gives up, so its hold lasts longer: what is on its way to be sold at the deadline is still there to be sold.
+func TestTheHoldOutlastsTheOrder(t *testing.T) {
+	w := newWorld(t, 5)
+	w.card = "PENDING"
+	out := w.buy(w.input("key-00000001"))
+	w.clock.Advance(expiry - time.Second)
+	p := w.payment[out.Order.ID]
+	p.Status, p.Version = "AUTHORIZED", 2
+	if _, err := w.store.Change(t.Context(), out.Order.ID, w.saga.PaymentChanged(*p)); err != nil {
+		t.Fatal(err)
+	}
+	w.meanwhile = map[string]func(){"before souk.call.inventory.commit": func() {
+		w.clock.Advance(30 * time.Second)
+		w.sweep()
+	}}
+	o := w.settle(out.Order.ID)
+	if o.Status != orders.Placed {
+		t.Fatalf("%s: %v", o.Status, w.kinds(o.ID))
+	}
+	w.agree(o)
+}
+
+// What is asked for is the total of all lines, in its currency, once, for as long as the order waits, under the order's own key.
+func TestS74TheTotalIsWhatIsAskedFor(t *testing.T) {
+	w := newWorld(t, 9)
+	w.cart.Lines[0].Quantity = 3
+	more := w.cart.Lines[0]
+	more.LineID, more.VariantID, more.Quantity, more.UnitPrice = id.New(id.CartLine), id.New(id.Variant), 2, money.Money{Amount: 1, Currency: "USD"}
+	w.cart.Lines = append(w.cart.Lines, more)
+	w.cart.Total = money.Money{Amount: 3*price.Amount + 2, Currency: "USD"}
+	in := w.input("key-00000001")
+	in.ExpectedTotal = w.cart.Total
+	o := *w.buy(in).Order
+	want := events.AuthorizeRequest{
+		IdempotencyKey: o.ID, OrderID: o.ID, AccountID: ann.AccountID, PaymentMethodID: in.PaymentMethodID, Amount: w.cart.Total, ExpiresAt: o.Deadline,
+	}
+	if len(w.asked) != 1 || w.asked[0] != want || !o.Deadline.Equal(w.clock.Now().Add(expiry)) {
+		t.Errorf("asked for %+v, want %+v", w.asked, want)
+	}
+}
+
 func TestAHoldThatEndedCancels(t *testing.T) {
 	w := newWorld(t, 5)
 	w.breakAt = 7

@@ -171,6 +171,27 @@ func TestWhoSeesWhatOfAnOrder(t *testing.T) {
 	}
 }
 
+// Whoever comes upon an account, by one of its reviews perhaps, does not come upon what it has bought.
+func TestS12OrdersOfAnAccountAreItsOwn(t *testing.T) {
+	s := setup(t)
+	s.order()
+	for name, c := range map[string]struct {
+		who  viewer.Viewer
+		want string
+	}{
+		"the buyer":         {ann, `{"totalCount":1}`},
+		"staff":             {staff, `{"totalCount":1}`},
+		"a stranger":        {eve, "null"},
+		"who sold the lamp": {lamps, "null"},
+		"a guest":           {viewer.Viewer{}, "null"},
+	} {
+		got, _ := s.ask(c.who, `query ($id: ID!) { _entities(representations: [{__typename: "Account", id: $id}]) { ... on Account { orders { totalCount } } } }`, map[string]any{"id": ann.AccountID})
+		if want := `{"_entities":[{"orders":` + c.want + `}]}`; got != want {
+			t.Errorf("%s sees %s, want %s", name, got, want)
+		}
+	}
+}
+
 // However many orders or lines a request names, the store is asked the same few times.
 func TestManyOrdersAreFewQuestions(t *testing.T) {
 	s := setup(t)
