@@ -32,6 +32,9 @@ func TestCheckoutSucceeds(t *testing.T) {
 	if got := w.kinds(o.ID); !slices.Equal(got, want) {
 		t.Errorf("timeline %v, want %v", got, want)
 	}
+	if w.jobs.next[o.ID].After(w.clock.Now()) {
+		t.Errorf("the money of an order that was placed at %v is not taken before %v", o.PlacedAt, w.jobs.next[o.ID])
+	}
 	if o.PlacedAt == nil || o.ExpiresAt() != nil || w.jobs.watch[o.ID] != w.clock.Now().Add(expiry) {
 		t.Errorf("placed at %v, expires at %v, watched until %v", o.PlacedAt, o.ExpiresAt(), w.jobs.watch[o.ID])
 	}
@@ -398,6 +401,55 @@ func TestParcelsMoveAnOrderForward(t *testing.T) {
 		if err != nil || got.Status != step.want {
 			t.Errorf("%v: %s, %v, want %s", step.parcels, got.Status, err, step.want)
 		}
+	}
+
+	// One that was cancelled stays so, whatever a courier says, and the news is taken in like any other.
+	w.cart.CartID = id.New(id.Cart)
+	in = w.input("key-00000002")
+	in.ExpectedTotal = w.cart.Total
+	o = w.buy(in).Order
+	w.cancel(o.ID, "cancel-00000001")
+	got, err := w.store.Change(t.Context(), o.ID, w.saga.ParcelsMoved([]orders.Parcel{parcel("c", "IN_TRANSIT", 2)}))
+	if err != nil || got.Status != orders.Cancelled {
+		t.Errorf("a parcel of a cancelled order: %s, %v", got.Status, err)
+	}
+}
+
+// Whoever listens hears of an order once for each of its versions, from the first to the last: the events are saved with the change.
+func TestS134EveryVersionIsToldOnce(t *testing.T) {
+	w := newWorld(t, 5)
+	w.card = "PENDING"
+	o := w.buy(w.input("key-00000001")).Order
+	p := w.payment[o.ID]
+	p.Status, p.Version = "AUTHORIZED", 2
+	for range 2 { // the provider says it twice
+		if _, err := w.store.Change(t.Context(), o.ID, w.saga.PaymentChanged(*p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.settle(o.ID)
+	w.cancel(o.ID, "cancel-00000001")
+	w.cancel(o.ID, "cancel-00000001")
+	is := w.settle(o.ID)
+	rows, err := w.pool.Query(t.Context(), `SELECT (payload->>'version')::int, payload->>'status', subject FROM outbox ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, status, seen := 0, "", []string{}
+	for next := 1; rows.Next(); next++ {
+		var subject string
+		if err := rows.Scan(&version, &status, &subject); err != nil {
+			t.Fatal(err)
+		}
+		if version != next || subject != events.OrderBecame(status) {
+			t.Errorf("event %d is of version %d, %s, on %s", next, version, status, subject)
+		}
+		if len(seen) == 0 || seen[len(seen)-1] != status {
+			seen = append(seen, status)
+		}
+	}
+	if want := []string{"CREATED", "PLACED", "CANCELLED"}; !slices.Equal(seen, want) || version != is.Version || rows.Err() != nil {
+		t.Errorf("told of %v up to version %d of %d, want %v: %v", seen, version, is.Version, want, rows.Err())
 	}
 }
 
