@@ -1,11 +1,17 @@
 package passport_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/souk-shop/souk/internal/passport"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -49,5 +55,49 @@ func TestGuard(t *testing.T) {
 	}
 	if code, _ := send(http.DefaultTransport, ann, func(r *http.Request) { r.Header.Set(passport.Header, other) }); code != 401 {
 		t.Errorf("made for another body: %d", code)
+	}
+}
+
+// A passport is good for seconds, and only as its maker signed it: one that has run out, that never does, or that nobody signed opens nothing.
+func TestAPassportRunsOut(t *testing.T) {
+	key, body := passport.Key("a key of the shop"), []byte("{a}")
+	sum := sha256.Sum256(body)
+	claims := func(expires any) jwt.MapClaims {
+		c := jwt.MapClaims{"sub": "acc_ann", "body": base64.RawURLEncoding.EncodeToString(sum[:])}
+		if expires != nil {
+			c["exp"] = expires
+		}
+		return c
+	}
+	signed := func(m jwt.SigningMethod, key any, c jwt.MapClaims) string {
+		t.Helper()
+		token, err := jwt.NewWithClaims(m, c).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	soon, past := time.Now().Add(time.Minute).Unix(), time.Now().Add(-time.Minute).Unix()
+	if _, err := key.Check(signed(jwt.SigningMethodHS256, []byte(key), claims(soon)), body); err != nil {
+		t.Errorf("in date: %v", err)
+	}
+	for name, token := range map[string]string{
+		"ran out":           signed(jwt.SigningMethodHS256, []byte(key), claims(past)),
+		"never runs out":    signed(jwt.SigningMethodHS256, []byte(key), claims(nil)),
+		"another algorithm": signed(jwt.SigningMethodHS512, []byte(key), claims(soon)),
+		"unsigned":          signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(soon)),
+		"empty":             "",
+	} {
+		if v, err := key.Check(token, body); !errors.Is(err, passport.ErrRefused) || v.SignedIn() {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+	issued, err := key.Issue(viewer.Viewer{AccountID: "acc_ann"}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made jwt.RegisteredClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(issued, &made); err != nil || made.ExpiresAt == nil || time.Until(made.ExpiresAt.Time) > 2*time.Minute {
+		t.Errorf("a passport lasts until %v: %v", made.ExpiresAt, err)
 	}
 }
