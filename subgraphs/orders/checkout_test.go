@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
@@ -200,6 +202,25 @@ func TestTheSameKeyBuysOnce(t *testing.T) {
 	}
 	if out, err := w.saga.Complete(t.Context(), viewer.Viewer{AccountID: id.New(id.Account)}, w.input("key-00000001")); !errors.Is(err, orders.ErrAlreadyOrdered) {
 		t.Errorf("another account's key is its own: %v %+v", err, out)
+	}
+}
+
+// Two calls with one key decide at once: what was decided first is what both are told, and nothing is kept for the other.
+func TestTheFirstDecisionStands(t *testing.T) {
+	w := newWorld(t, 5)
+	in := w.input("key-00000001")
+	w.meanwhile = map[string]func(){"after souk.call.inventory.hold": func() { // the other call comes when the price has changed
+		w.cart.Total.Amount++
+		if first := w.buy(in); len(first.Problems) != 1 || first.Problems[0].Code != "PRICE_CHANGED" {
+			t.Errorf("%+v", first)
+		}
+	}}
+	out := w.buy(in)
+	if out.Order != nil || len(out.Problems) != 1 || out.Problems[0].Code != "PRICE_CHANGED" {
+		t.Errorf("%+v", out)
+	}
+	if w.available != 5 || len(w.payment) != 0 {
+		t.Errorf("%d left of 5, %d payments", w.available, len(w.payment))
 	}
 }
 
@@ -412,6 +433,41 @@ func TestParcelsMoveAnOrderForward(t *testing.T) {
 	got, err := w.store.Change(t.Context(), o.ID, w.saga.ParcelsMoved([]orders.Parcel{parcel("c", "IN_TRANSIT", 2)}))
 	if err != nil || got.Status != orders.Cancelled {
 		t.Errorf("a parcel of a cancelled order: %s, %v", got.Status, err)
+	}
+}
+
+// News of a parcel that comes late does not take it back: the order is delivered once all of its parcels are.
+func TestLateNewsOfAParcel(t *testing.T) {
+	w := newWorld(t, 5)
+	w.cart.Lines[0].Quantity = 2
+	o := w.buy(w.input("key-00000001")).Order
+	hear := func(shipment, status string, version int) orders.Status {
+		t.Helper()
+		e := events.ShipmentChanged{ShipmentID: shipment, OrderID: o.ID, Version: version, Status: status, Lines: []events.ShipmentLine{{OrderLineID: o.Lines[0].ID, Quantity: 1}}}
+		if err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error { return w.store.MoveParcel(t.Context(), tx, e, w.saga.ParcelsMoved) }); err != nil {
+			t.Fatal(err)
+		}
+		found, err := w.store.OrdersByID(t.Context(), []string{o.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found[0].Status
+	}
+	for _, step := range []struct {
+		shipment, status string
+		version          int
+		want             orders.Status
+	}{
+		{"a", "DELIVERED", 3, orders.PartiallyShipped},
+		{"a", "IN_TRANSIT", 2, orders.PartiallyShipped},
+		{"a", "DELIVERED", 3, orders.PartiallyShipped},
+		{"b", "IN_TRANSIT", 2, orders.Shipped},
+		{"a", "PACKED", 1, orders.Shipped},
+		{"b", "DELIVERED", 3, orders.Delivered},
+	} {
+		if got := hear(step.shipment, step.status, step.version); got != step.want {
+			t.Errorf("%s is %s: the order is %s, want %s", step.shipment, step.status, got, step.want)
+		}
 	}
 }
 
