@@ -475,6 +475,9 @@ func TestOldCartsGo(t *testing.T) {
 	if got := string(s.ask(guest, `query ($id: ID!) { cart(id: $id) { id } }`, map[string]any{"id": c.ID})); got != `{"cart":null}` {
 		t.Error(got)
 	}
+	if p := s.add(guest, c.ID, s.sell(500, "USD", 9), 1); p.refusal() != "NOT_FOUND input.cartId" { // though nobody has swept it yet
+		t.Errorf("%+v", p)
+	}
 	if n, err := s.store.Sweep(t.Context(), s.clock.Now()); n != 1 || err != nil {
 		t.Error(n, err)
 	}
