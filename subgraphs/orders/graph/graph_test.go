@@ -264,3 +264,35 @@ func TestOrderCancel(t *testing.T) {
 		t.Errorf("one key for two orders: %s", got)
 	}
 }
+
+// An order is watched by who may see it; to all others there is none.
+func TestS84WhoWatchesAnOrder(t *testing.T) {
+	s := setup(t)
+	o := s.order()
+	s.ask(ann, cancel, map[string]any{"i": map[string]any{"orderId": o.ID, "idempotencyKey": "cancel-0001"}}) // it is final, so watching it ends
+	watch := func(who viewer.Viewer, orderID string) string {
+		body, _ := json.Marshal(map[string]any{"query": `subscription ($id: ID!) { orderUpdated(id: $id) { status lines { title } } }`, "variables": map[string]any{"id": orderID}})
+		req := httptest.NewRequestWithContext(viewer.With(t.Context(), who), "POST", "/graphql", strings.NewReader(string(body)))
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "text/event-stream")
+		rec := httptest.NewRecorder()
+		s.h.ServeHTTP(rec, req)
+		return rec.Body.String()
+	}
+	for name, c := range map[string]struct {
+		who         viewer.Viewer
+		order, want string
+	}{
+		"the buyer":         {ann, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"},{"title":"A rug"}]`},
+		"staff":             {staff, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"},{"title":"A rug"}]`},
+		"who sold the lamp": {lamps, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"}]`},
+		"a stranger":        {eve, o.ID, `"code":"NOT_FOUND"`},
+		"a guest":           {viewer.Viewer{}, o.ID, `"code":"UNAUTHENTICATED"`},
+		"no order":          {ann, id.New(id.Order), `"code":"NOT_FOUND"`},
+	} {
+		got := watch(c.who, c.order)
+		if !strings.Contains(got, c.want) || strings.Contains(c.want, "code") && strings.Contains(got, "lamp") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
