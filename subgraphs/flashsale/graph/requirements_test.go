@@ -342,6 +342,9 @@ func TestS121APaidBookingIsBooked(t *testing.T) {
 	if _, err := s.sales.ForCheckout(t.Context(), events.BookingRequest{BookingID: booking, AccountID: id.New(id.Account)}); code(err) != "NOT_FOUND" {
 		t.Errorf("another's: %v", err)
 	}
+	if _, err := s.sales.Pay(t.Context(), events.PayForBookingRequest{BookingID: booking, AccountID: id.New(id.Account), OrderID: id.New(id.Order), Until: s.clock.Now().Add(time.Hour)}); code(err) != "NOT_FOUND" {
+		t.Errorf("an order of another: %v", err)
+	}
 	order := s.paying(ann, booking)
 	if _, err := s.sales.Pay(t.Context(), events.PayForBookingRequest{BookingID: booking, AccountID: ann.AccountID, OrderID: id.New(id.Order), Until: s.clock.Now().Add(time.Hour)}); code(err) != "ALREADY_ORDERED" {
 		t.Errorf("a second order: %v", err)
