@@ -129,6 +129,7 @@ func TestHangUp(t *testing.T) {
 		<-h.arrived
 		cancel()
 		<-gone
+		<-h.left
 	}
 	leave(`mutation { pay(amount: 1) }`)
 	h.release <- struct{}{}

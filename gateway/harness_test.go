@@ -38,6 +38,7 @@ type corner struct {
 	release chan struct{} // "slow" and "pay" take one and answer
 	over    chan struct{} // closed at the end of the test
 	ticks   chan int      // what the subscription says; it completes when closed
+	left    chan struct{} // a value for each caller who hung up, once the gateway can know
 }
 
 func (c *corner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +154,7 @@ func open(t *testing.T, change func(*gateway.Config)) house {
 		t.Fatal(err)
 	}
 	h := house{
-		corner: &corner{arrived: make(chan string, 10), release: make(chan struct{}), over: make(chan struct{}), ticks: make(chan int)},
+		corner: &corner{arrived: make(chan string, 10), release: make(chan struct{}), over: make(chan struct{}), ticks: make(chan int), left: make(chan struct{}, 100)},
 		lines:  &lines{got: make(chan struct{}, 1000)}, spans: tracetest.NewInMemoryExporter(),
 	}
 	h.sign = func(claims jwt.MapClaims) string {
@@ -193,7 +194,10 @@ func open(t *testing.T, change func(*gateway.Config)) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.srv = httptest.NewServer(h.Handler())
+	h.srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer context.AfterFunc(r.Context(), func() { h.left <- struct{}{} })()
+		h.Handler().ServeHTTP(w, r)
+	}))
 	h.url, h.addr = h.srv.URL, h.srv.Listener.Addr().String()
 	t.Cleanup(func() {
 		close(h.over)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ func TestShop(t *testing.T) {
 		"sellers keep to their own goods":        ownGoods,
 		"malformed input is refused by name":     malformedInput,
 		"others' carts and orders are not there": othersThings,
+		"an account leads to nothing of its own": accountsThings,
 		"tokens end":                             tokensEnd,
 		"live stock is pushed":                   liveStock,
 		"every node is found by its id":          nodes,
@@ -248,6 +251,16 @@ func ownGoods(t *testing.T, s *testShop) {
 	if _, a := other.ask(productSave, save); a.code(0) != "FORBIDDEN productSave" {
 		t.Errorf("a token from before selling: %v %v", a.data, a.errors)
 	}
+	rival := s.signIn(text(other.do(`{ me { email } }`, nil).at("me.email")))
+	if _, a := rival.ask(productSave, save); text(a.at("productSave.userErrors.0.code")) != "NOT_OWNER" {
+		t.Errorf("another seller saves it: %v %v", a.data, a.errors)
+	}
+	if _, a := rival.ask(`mutation ($i: ProductArchiveInput!) { productArchive(input: $i) { userErrors { code } } }`, vars{"i": map[string]any{"id": lamp.id}}); text(a.at("productArchive.userErrors.0.code")) != "NOT_OWNER" {
+		t.Errorf("another seller archives it: %v %v", a.data, a.errors)
+	}
+	if got := s.guest().do(`query ($id: ID!) { product(id: $id) { title } }`, vars{"id": lamp.id}); text(got.at("product.title")) != "Silver Lamp" {
+		t.Errorf("now it is %v", got.data)
+	}
 }
 
 func malformedInput(t *testing.T, s *testShop) {
@@ -307,6 +320,61 @@ func othersThings(t *testing.T, s *testShop) {
 	}
 	if got := s.seller.do(`query ($o: ID!) { order(id: $o) { id } }`, vars{"o": order}); text(got.at("order.id")) != order {
 		t.Errorf("the seller of the goods does not see the order: %v", got.data)
+	}
+}
+
+// accountsThings asks for what is Ann's by every id there is. Whoever reads one of her reviews has the id of her account.
+func accountsThings(t *testing.T, s *testShop) {
+	lamp := s.sell("Jade Lamp", "17.00", 1, 9)
+	ann := s.buyer()
+	order := text(ann.buy(lamp.variants[0], 1, "4242").at("checkoutComplete.result.order.id"))
+	s.settled(order)
+	s.ship(order)
+	ann.do(`mutation { cartCreate { cart { id } userErrors { code } } }`, nil)
+	own := ann.do(`query ($o: ID!) { me { id cart { id } paymentMethods { id } } order(id: $o) { payments { id } shipments { id } } }`, vars{"o": order})
+	ids := vars{"a": own.at("me.id"), "c": own.at("me.cart.id"), "m": own.at("me.paymentMethods.0.id"), "o": order, "p": own.at("order.payments.0.id"), "s": own.at("order.shipments.0.id")}
+	for name, id := range ids {
+		if text(id) == "" {
+			t.Fatalf("%s: Ann herself sees %v", name, own.data)
+		}
+	}
+	const all = `query ($a: ID!, $c: ID!, $m: ID!, $o: ID!, $p: ID!, $s: ID!) {
+		account: node(id: $a) { ... on Account { displayName email roles addresses { line1 } cart { version } orders { totalCount } paymentMethods { label } } }
+		cart: node(id: $c) { ... on Cart { version } }
+		method: node(id: $m) { ... on PaymentMethod { label } }
+		order: node(id: $o) { ... on Order { status paymentStatus payments { status } shippingAddress { line1 } shipments { status } } }
+		payment: node(id: $p) { ... on Payment { status authorized { amount } } }
+		shipment: node(id: $s) { ... on Shipment { status } }
+	}`
+	seen := func(c client) map[string]any {
+		_, a := c.ask(all, ids)
+		out := map[string]any{}
+		for _, path := range []string{
+			"account.email", "account.roles", "account.addresses", "account.cart", "account.orders", "account.paymentMethods", "cart.version", "method.label",
+			"order.status", "order.paymentStatus", "order.payments.0", "order.shippingAddress", "order.shipments.0", "payment.status", "payment.authorized", "shipment.status",
+		} {
+			if v := a.at(path); v != nil {
+				out[path] = v
+			}
+		}
+		if text(a.at("account.displayName")) != "Ann" {
+			t.Errorf("everybody sees the name: %v", a.data)
+		}
+		return out
+	}
+	rival := s.register()
+	rival.do(`mutation ($i: SellerOnboardInput!) { sellerOnboard(input: $i) { seller { id } userErrors { code } } }`, vars{"i": map[string]any{"name": "Rival " + id.New(id.Seller), "tier": "INDIVIDUAL"}})
+	for who, c := range map[string]client{"a stranger": s.buyer().client, "a guest": s.guest(), "another seller": s.signIn(text(rival.do(`{ me { email } }`, nil).at("me.email")))} {
+		if got := seen(c); len(got) > 0 {
+			t.Errorf("%s sees %v", who, got)
+		}
+	}
+	if got := seen(ann.client); len(got) != 16 {
+		t.Errorf("Ann sees %d things of 16: %v", len(got), got)
+	}
+	want := []string{"order.shipments.0", "order.shippingAddress", "order.status", "shipment.status"}
+	if got := slices.Sorted(maps.Keys(seen(s.seller))); !slices.Equal(got, want) {
+		t.Errorf("who sold it sees %v, want %v", got, want)
 	}
 }
 

@@ -105,14 +105,19 @@ func TestAllWhoAskTheSameShareOneStream(t *testing.T) {
 
 func TestOthersWordsAreAnotherStream(t *testing.T) {
 	e, _, events := newTicker(t)
-	a, b := listen(t, e, viewer.Viewer{Country: "IN"}, ticks), listen(t, e, viewer.Viewer{Country: "US"}, ticks)
-	e.await(t, 2)
-	if streams, _ := e.audience(); streams != 2 {
-		t.Errorf("%d streams", streams)
+	places := []viewer.Viewer{{}, {Country: "IN"}, {Country: "US"}, {Language: "hi"}, {Currency: "INR"}}
+	var all []listening
+	for _, where := range places {
+		all = append(all, listen(t, e, where, ticks))
+	}
+	e.await(t, len(places))
+	if streams, _ := e.audience(); streams != len(places) {
+		t.Errorf("%d streams for %d places", streams, len(places))
 	}
 	close(events)
-	<-a.ended
-	<-b.ended
+	for _, l := range all {
+		<-l.ended
+	}
 }
 
 func TestWhatIsNotEverybodysIsNotShared(t *testing.T) {

@@ -66,6 +66,33 @@ func TestMaxAge(t *testing.T) {
 	}
 }
 
+// What a rule guards, or is said to be the caller's own, is never kept, whatever else the schema says of it.
+func TestWhatIsSomebodysOwnIsNeverKept(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for name, c := range map[string]struct {
+		field, hint, query string
+		want               time.Duration
+	}{
+		"everybody's":  {"sku: String! ", "@cacheControl(maxAge: 40)", `{ product(id: "p") { variants { nodes { sku } } } }`, 40 * time.Second},
+		"the caller's": {"sku: String! ", "@cacheControl(maxAge: 40, scope: PRIVATE)", `{ product(id: "p") { variants { nodes { sku } } } }`, 0},
+		"guarded":      {"stockLevels: [StockLevel!] ", "@cacheControl(maxAge: 40)", `{ product(id: "p") { variants { nodes { stockLevels { onHand } } } } }`, 0},
+	} {
+		sdl := strings.Replace(schema.Supergraph, c.field, c.field+c.hint+" ", 1)
+		e, err := New(ctx, Config{SupergraphSDL: sdl})
+		if err != nil || sdl == schema.Supergraph {
+			t.Fatalf("%s: %v", name, err)
+		}
+		op, err := e.Prepare(ctx, Request{Query: c.query})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := op.MaxAge(); got != c.want {
+			t.Errorf("what is %s may be kept for %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 // Every field of souk that anybody may keep, so that a new one is seen to become one. UPDATE=1 writes the list anew.
 func TestFieldsThatMayBeKept(t *testing.T) {
 	graph, err := supergraph.Parse(schema.Supergraph)

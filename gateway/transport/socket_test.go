@@ -281,12 +281,17 @@ func TestSocketSession(t *testing.T) {
 }
 
 func TestSocketSessionExpires(t *testing.T) {
-	h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(100 * time.Millisecond)} })
-	s := h.dial(t)
-	s.send(`{"type":"connection_init","payload":{"Authorization":"Bearer ann"}}`, subscribe("s", "subscription { ticks }"))
-	s.expectClose(4403, "session expired")
-	if field := <-h.ended; field != "ticks" {
-		t.Error(field)
+	for _, signedIn := range []struct{ header, init string }{
+		{"X: y", `{"type":"connection_init","payload":{"Authorization":"Bearer ann"}}`},
+		{"Authorization: Bearer ann", `{"type":"connection_init"}`},
+	} {
+		h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(100 * time.Millisecond)} })
+		s := h.dial(t, signedIn.header)
+		s.send(signedIn.init, subscribe("s", "subscription { ticks }"))
+		s.expectClose(4403, "session expired")
+		if field := <-h.ended; field != "ticks" {
+			t.Error(field)
+		}
 	}
 }
 

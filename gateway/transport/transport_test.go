@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const schema = `
 directive @defer(if: Boolean) on INLINE_FRAGMENT | FRAGMENT_SPREAD
-type Query { hello(id: ID): String whoami: String slow: String broken: String large: String }
+type Query { hello(id: ID): String whoami: String slow: String broken: String large: String kept: String }
 type Mutation { greet(name: String!): String }
 type Subscription { ticks: Int forever: Int flood: Int broken: Int }`
 
@@ -92,6 +92,9 @@ func (s *shop) Execute(ctx context.Context, r engine.Request, to transport.Reply
 	switch field {
 	case "hello", "greet":
 		to.Next([]byte(`{"data":{"hello":"world"}}`), false)
+	case "kept":
+		to.Keep(time.Minute)
+		to.Next([]byte(`{"data":{"kept":"for a minute"}}`), false)
 	case "whoami":
 		to.Next(fmt.Appendf(nil, `{"data":{"whoami":%q}}`, viewer.From(ctx).AccountID), false)
 	case "slow":

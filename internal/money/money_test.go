@@ -51,6 +51,13 @@ func TestArithmetic(t *testing.T) {
 	if _, err := a.Add(money.Money{Amount: 1, Currency: "EUR"}); !errors.Is(err, money.ErrMixed) {
 		t.Error(err)
 	}
+	most, one := money.Money{Amount: money.Max, Currency: "USD"}, money.Money{Amount: 1, Currency: "USD"}
+	if _, err := most.Add(one); !errors.Is(err, money.ErrTooLarge) {
+		t.Errorf("beyond the most: %v", err)
+	}
+	if got, err := (money.Money{Amount: money.Max - 1, Currency: "USD"}).Add(one); err != nil || got != most {
+		t.Errorf("up to the most: %v, %v", got, err)
+	}
 	if got, err := (money.Money{}).Add(a); err != nil || got != a {
 		t.Error(got, err)
 	}

@@ -85,6 +85,9 @@ func TestPassportsAreJSONWebTokens(t *testing.T) {
 	if _, err := jwt.ParseWithClaims(token, said, func(*jwt.Token) (any, error) { return []byte(key), nil }, jwt.WithExpirationRequired()); err != nil || said["sub"] != "acc_ann" {
 		t.Errorf("%v, %v", said, err)
 	}
+	if at, err := said.GetExpirationTime(); err != nil || time.Until(at.Time) > time.Minute {
+		t.Errorf("a passport lasts until %v: %v", at, err)
+	}
 	soon := func(d time.Duration) jwt.MapClaims {
 		c := maps.Clone(said)
 		c["exp"] = time.Now().Add(d).Unix()

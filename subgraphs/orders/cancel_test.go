@@ -116,6 +116,25 @@ func TestCancelRefusals(t *testing.T) {
 	}
 }
 
+// A cancellation whose process dies is carried out by the saga, now rather than when the order would have given up.
+func TestS118ACancellationLeftBehindIsLookedAt(t *testing.T) {
+	w := newWorld(t, 5)
+	w.card = "PENDING"
+	o := w.buy(w.input("key-00000001")).Order
+	looks := w.jobs.looks
+	w.breakAt = w.calls + 1 // the stock is never given back
+	if got := w.cancel(o.ID, "cancel-00000001"); got.Status != orders.Cancelled || w.available != 4 {
+		t.Fatalf("%s, %d left", got.Status, w.available)
+	}
+	if w.jobs.looks != looks+1 {
+		t.Errorf("nobody looks at it: %d looks", w.jobs.looks-looks)
+	}
+	w.agree(w.settle(o.ID))
+	if w.available != 5 {
+		t.Errorf("%d left", w.available)
+	}
+}
+
 // Once a parcel was made up nothing is cancelled, whether the order has heard of it or not; and the refusal is the same again.
 func TestWhatIsShippedIsNotCancelled(t *testing.T) {
 	w := newWorld(t, 5)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
@@ -31,6 +33,9 @@ func TestCheckoutSucceeds(t *testing.T) {
 	want := []string{"STOCK_HELD", "CREATED", "PAYMENT_AUTHORIZED", "STOCK_COMMITTED", "PLACED", "PAYMENT_CAPTURED"}
 	if got := w.kinds(o.ID); !slices.Equal(got, want) {
 		t.Errorf("timeline %v, want %v", got, want)
+	}
+	if w.jobs.next[o.ID].After(w.clock.Now()) {
+		t.Errorf("the money of an order that was placed at %v is not taken before %v", o.PlacedAt, w.jobs.next[o.ID])
 	}
 	if o.PlacedAt == nil || o.ExpiresAt() != nil || w.jobs.watch[o.ID] != w.clock.Now().Add(expiry) {
 		t.Errorf("placed at %v, expires at %v, watched until %v", o.PlacedAt, o.ExpiresAt(), w.jobs.watch[o.ID])
@@ -200,6 +205,25 @@ func TestTheSameKeyBuysOnce(t *testing.T) {
 	}
 }
 
+// Two calls with one key decide at once: what was decided first is what both are told, and nothing is kept for the other.
+func TestTheFirstDecisionStands(t *testing.T) {
+	w := newWorld(t, 5)
+	in := w.input("key-00000001")
+	w.meanwhile = map[string]func(){"after souk.call.inventory.hold": func() { // the other call comes when the price has changed
+		w.cart.Total.Amount++
+		if first := w.buy(in); len(first.Problems) != 1 || first.Problems[0].Code != "PRICE_CHANGED" {
+			t.Errorf("%+v", first)
+		}
+	}}
+	out := w.buy(in)
+	if out.Order != nil || len(out.Problems) != 1 || out.Problems[0].Code != "PRICE_CHANGED" {
+		t.Errorf("%+v", out)
+	}
+	if w.available != 5 || len(w.payment) != 0 {
+		t.Errorf("%d left of 5, %d payments", w.available, len(w.payment))
+	}
+}
+
 // The process that runs the saga may die before or after any call; whoever goes on brings order, stock and money to agree.
 func TestASagaCutAnywhereEndsInAgreement(t *testing.T) {
 	for _, booked := range []bool{false, true} {
@@ -268,6 +292,65 @@ func TestTheDeadlineAgainstTheCommit(t *testing.T) {
 		t.Fatal(o.Status)
 	}
 	w.agree(o)
+}
+
+// An order whose process dies as soon as it is taken does not wait for its deadline, nor for its buyer to ask again.
+func TestS81AnOrderLeftBehindIsLookedAt(t *testing.T) {
+	w := newWorld(t, 5)
+	w.breakAt = 6 // the payment is never asked for
+	if _, err := w.saga.Complete(t.Context(), ann, w.input("key-00000001")); err != nil && !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	if len(w.jobs.watch) != 1 || len(w.payment) != 0 {
+		t.Fatalf("%d orders are watched, %d are being paid", len(w.jobs.watch), len(w.payment))
+	}
+	for order, deadline := range w.jobs.watch {
+		if at, any := w.jobs.next[order]; !any || at.Sub(w.clock.Now()) > time.Minute {
+			t.Fatalf("nobody looks at the order before %v, its deadline: %v", deadline, at)
+		}
+		w.agree(w.settle(order))
+	}
+}
+
+// The order decides when it gives up, so its hold lasts longer: what is on its way to be sold at the deadline is still there to be sold.
+func TestTheHoldOutlastsTheOrder(t *testing.T) {
+	w := newWorld(t, 5)
+	w.card = "PENDING"
+	out := w.buy(w.input("key-00000001"))
+	w.clock.Advance(expiry - time.Second)
+	p := w.payment[out.Order.ID]
+	p.Status, p.Version = "AUTHORIZED", 2
+	if _, err := w.store.Change(t.Context(), out.Order.ID, w.saga.PaymentChanged(*p)); err != nil {
+		t.Fatal(err)
+	}
+	w.meanwhile = map[string]func(){"before souk.call.inventory.commit": func() {
+		w.clock.Advance(30 * time.Second)
+		w.sweep()
+	}}
+	o := w.settle(out.Order.ID)
+	if o.Status != orders.Placed {
+		t.Fatalf("%s: %v", o.Status, w.kinds(o.ID))
+	}
+	w.agree(o)
+}
+
+// What is asked for is the total of all lines, in its currency, once, for as long as the order waits, under the order's own key.
+func TestS74TheTotalIsWhatIsAskedFor(t *testing.T) {
+	w := newWorld(t, 9)
+	w.cart.Lines[0].Quantity = 3
+	more := w.cart.Lines[0]
+	more.LineID, more.VariantID, more.Quantity, more.UnitPrice = id.New(id.CartLine), id.New(id.Variant), 2, money.Money{Amount: 1, Currency: "USD"}
+	w.cart.Lines = append(w.cart.Lines, more)
+	w.cart.Total = money.Money{Amount: 3*price.Amount + 2, Currency: "USD"}
+	in := w.input("key-00000001")
+	in.ExpectedTotal = w.cart.Total
+	o := *w.buy(in).Order
+	want := events.AuthorizeRequest{
+		IdempotencyKey: o.ID, OrderID: o.ID, AccountID: ann.AccountID, PaymentMethodID: in.PaymentMethodID, Amount: w.cart.Total, ExpiresAt: o.Deadline,
+	}
+	if len(w.asked) != 1 || w.asked[0] != want || !o.Deadline.Equal(w.clock.Now().Add(expiry)) {
+		t.Errorf("asked for %+v, want %+v", w.asked, want)
+	}
 }
 
 func TestAHoldThatEndedCancels(t *testing.T) {
@@ -339,6 +422,90 @@ func TestParcelsMoveAnOrderForward(t *testing.T) {
 		if err != nil || got.Status != step.want {
 			t.Errorf("%v: %s, %v, want %s", step.parcels, got.Status, err, step.want)
 		}
+	}
+
+	// One that was cancelled stays so, whatever a courier says, and the news is taken in like any other.
+	w.cart.CartID = id.New(id.Cart)
+	in = w.input("key-00000002")
+	in.ExpectedTotal = w.cart.Total
+	o = w.buy(in).Order
+	w.cancel(o.ID, "cancel-00000001")
+	got, err := w.store.Change(t.Context(), o.ID, w.saga.ParcelsMoved([]orders.Parcel{parcel("c", "IN_TRANSIT", 2)}))
+	if err != nil || got.Status != orders.Cancelled {
+		t.Errorf("a parcel of a cancelled order: %s, %v", got.Status, err)
+	}
+}
+
+// News of a parcel that comes late does not take it back: the order is delivered once all of its parcels are.
+func TestLateNewsOfAParcel(t *testing.T) {
+	w := newWorld(t, 5)
+	w.cart.Lines[0].Quantity = 2
+	o := w.buy(w.input("key-00000001")).Order
+	hear := func(shipment, status string, version int) orders.Status {
+		t.Helper()
+		e := events.ShipmentChanged{ShipmentID: shipment, OrderID: o.ID, Version: version, Status: status, Lines: []events.ShipmentLine{{OrderLineID: o.Lines[0].ID, Quantity: 1}}}
+		if err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error { return w.store.MoveParcel(t.Context(), tx, e, w.saga.ParcelsMoved) }); err != nil {
+			t.Fatal(err)
+		}
+		found, err := w.store.OrdersByID(t.Context(), []string{o.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found[0].Status
+	}
+	for _, step := range []struct {
+		shipment, status string
+		version          int
+		want             orders.Status
+	}{
+		{"a", "DELIVERED", 3, orders.PartiallyShipped},
+		{"a", "IN_TRANSIT", 2, orders.PartiallyShipped},
+		{"a", "DELIVERED", 3, orders.PartiallyShipped},
+		{"b", "IN_TRANSIT", 2, orders.Shipped},
+		{"a", "PACKED", 1, orders.Shipped},
+		{"b", "DELIVERED", 3, orders.Delivered},
+	} {
+		if got := hear(step.shipment, step.status, step.version); got != step.want {
+			t.Errorf("%s is %s: the order is %s, want %s", step.shipment, step.status, got, step.want)
+		}
+	}
+}
+
+// Whoever listens hears of an order once for each of its versions, from the first to the last: the events are saved with the change.
+func TestS134EveryVersionIsToldOnce(t *testing.T) {
+	w := newWorld(t, 5)
+	w.card = "PENDING"
+	o := w.buy(w.input("key-00000001")).Order
+	p := w.payment[o.ID]
+	p.Status, p.Version = "AUTHORIZED", 2
+	for range 2 { // the provider says it twice
+		if _, err := w.store.Change(t.Context(), o.ID, w.saga.PaymentChanged(*p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.settle(o.ID)
+	w.cancel(o.ID, "cancel-00000001")
+	w.cancel(o.ID, "cancel-00000001")
+	is := w.settle(o.ID)
+	rows, err := w.pool.Query(t.Context(), `SELECT (payload->>'version')::int, payload->>'status', subject FROM outbox ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, status, seen := 0, "", []string{}
+	for next := 1; rows.Next(); next++ {
+		var subject string
+		if err := rows.Scan(&version, &status, &subject); err != nil {
+			t.Fatal(err)
+		}
+		if version != next || subject != events.OrderBecame(status) {
+			t.Errorf("event %d is of version %d, %s, on %s", next, version, status, subject)
+		}
+		if len(seen) == 0 || seen[len(seen)-1] != status {
+			seen = append(seen, status)
+		}
+	}
+	if want := []string{"CREATED", "PLACED", "CANCELLED"}; !slices.Equal(seen, want) || version != is.Version || rows.Err() != nil {
+		t.Errorf("told of %v up to version %d of %d, want %v: %v", seen, version, is.Version, want, rows.Err())
 	}
 }
 

@@ -33,9 +33,11 @@ type world struct {
 
 	mu        sync.Mutex
 	available int
-	holds     map[string]string // reservation → HELD, COMMITTED, RELEASED
-	heldFor   map[string]string // idempotency key → reservation
+	holds     map[string]string    // reservation → HELD, COMMITTED, RELEASED
+	heldFor   map[string]string    // idempotency key → reservation
+	ends      map[string]time.Time // reservation → when inventory takes it back by itself
 	units     map[string]int
+	asked     []events.AuthorizeRequest  // what the money was asked for
 	payment   map[string]*events.Payment // by order
 	card      string                     // how the provider answers: AUTHORIZED, FAILED, PENDING
 	cart      events.CartSnapshot
@@ -59,13 +61,17 @@ var errCut = errors.New("the line was cut")
 type jobs struct {
 	mu    sync.Mutex
 	looks int
+	next  map[string]time.Time // when each order is looked at first
 	watch map[string]time.Time
 }
 
-func (j *jobs) Look(context.Context, pgx.Tx, string, time.Time) error {
+func (j *jobs) Look(_ context.Context, _ pgx.Tx, order string, at time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.looks++
+	if first, any := j.next[order]; !any || at.Before(first) {
+		j.next[order] = at
+	}
 	return nil
 }
 
@@ -86,9 +92,9 @@ func newWorld(t *testing.T, available int) *world {
 	t.Parallel()
 	w := &world{
 		t: t, pool: pgtest.New(t, postgres.Migrations), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
-		jobs: &jobs{watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"}, payer: map[string]string{}, lasts: expiry + time.Minute,
+		jobs: &jobs{next: map[string]time.Time{}, watch: map[string]time.Time{}}, available: available, card: "AUTHORIZED", couriers: []string{"fake"}, payer: map[string]string{}, lasts: expiry + time.Minute,
 		decided: map[string]string{}, abandoned: map[string]bool{},
-		holds: map[string]string{}, heldFor: map[string]string{}, units: map[string]int{}, payment: map[string]*events.Payment{},
+		holds: map[string]string{}, heldFor: map[string]string{}, ends: map[string]time.Time{}, units: map[string]int{}, payment: map[string]*events.Payment{},
 		cart: events.CartSnapshot{CartID: id.New(id.Cart), Version: 1, Total: price, Lines: []events.CartLine{{
 			LineID: id.New(id.CartLine), VariantID: id.New(id.Variant), ProductID: id.New(id.Product), SellerID: id.New(id.Seller),
 			Title: "A lamp", Quantity: 1, UnitPrice: price,
@@ -166,7 +172,7 @@ func (w *world) endpoints() call.Carrier {
 				}
 				rep.ReservationID = id.New(id.Reservation)
 				w.available -= r.Lines[0].Quantity
-				w.units[rep.ReservationID] = r.Lines[0].Quantity
+				w.units[rep.ReservationID], w.ends[rep.ReservationID] = r.Lines[0].Quantity, r.ExpiresAt
 				w.holds[rep.ReservationID], w.heldFor[r.IdempotencyKey] = "HELD", rep.ReservationID
 				return nil
 			})
@@ -253,6 +259,7 @@ func (w *world) endpoints() call.Carrier {
 		}),
 		events.AuthorizePayment.Handle(func(_ context.Context, r events.AuthorizeRequest) (p events.Payment, err error) {
 			err = locked(func() error {
+				w.asked = append(w.asked, r)
 				if w.payment[r.OrderID] == nil {
 					status := w.card
 					if w.abandoned[r.OrderID] {
@@ -333,6 +340,17 @@ func (w *world) unsell(hold string) error {
 		w.available += w.units[hold]
 	}
 	return nil
+}
+
+// sweep takes back what is held for longer than was asked for, as inventory does by itself.
+func (w *world) sweep() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for reservation, ends := range w.ends {
+		if !w.clock.Now().Before(ends) {
+			_ = w.release(reservation) // what is sold stays so
+		}
+	}
 }
 
 // input buys the world's cart, or what is booked, under a key.

@@ -1,17 +1,20 @@
 package payments_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/souk-shop/souk/clients/psp/fake"
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/money"
 	"github.com/souk-shop/souk/internal/pgtest"
+	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/payments"
 )
 
@@ -86,6 +89,37 @@ func TestMoneyMovedByHand(t *testing.T) {
 	if got, err := w.ps.VoidByHand(t.Context(), staff, act("v2", nil)); err != nil || got.Status != payments.Voided {
 		t.Errorf("%+v, %v", got, err)
 	}
+	w.agree()
+}
+
+// What the provider is being asked for already is not asked for otherwise: a promise is taken or let go, never both.
+func TestWhatIsBeingTakenIsNotLetGo(t *testing.T) {
+	w := newWorld(t)
+	p := w.pay(fake.Succeeds)
+	act := func(key string) payments.Action { return payments.Action{PaymentID: p.PaymentID, Key: key} }
+	var while []error
+	m := meddler{w.psp, func() {
+		for _, do := range []func(context.Context, viewer.Viewer, payments.Action) (payments.Payment, error){w.ps.VoidByHand, w.ps.CaptureByHand, w.ps.RefundByHand} {
+			_, err := do(t.Context(), staff, act(id.New(id.Event)))
+			while = append(while, err)
+		}
+	}, func() {}}
+	meddled := payments.New(w.store, m, w.placed, w.clock, payments.Options{Patience: time.Minute})
+	got, err := meddled.CaptureByHand(t.Context(), staff, act("capture"))
+	meddled.Rest()
+	if err != nil || got.Status != payments.Captured {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if len(while) != 3 {
+		t.Fatalf("%d were tried", len(while))
+	}
+	for i, err := range while {
+		if !errors.Is(err, payments.ErrState) {
+			t.Errorf("%s while it was being captured: %v", []string{"let go", "captured", "given back"}[i], err)
+		}
+	}
+	w.moved(p, "AUTHORIZE+ CAPTURE+")
+	w.keeps(price.Amount)
 	w.agree()
 }
 

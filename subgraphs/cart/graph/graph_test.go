@@ -18,6 +18,7 @@ import (
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/clock"
+	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/money"
 	"github.com/souk-shop/souk/internal/pgtest"
@@ -58,6 +59,24 @@ func (g *goods) sell(cents int64, currency string, stock int) string {
 	v := events.VariantInfo{Variant: events.Variant{ID: id.New(id.Variant), Price: money.Money{Amount: cents, Currency: currency}}, ForSale: true}
 	g.variants[v.ID], g.stock[v.ID] = v, stock
 	return v.ID
+}
+
+// reprice changes what a variant costs.
+func (g *goods) reprice(variant string, cents int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.variants[variant]
+	v.Price.Amount = cents
+	g.variants[variant] = v
+}
+
+// takeOff takes a variant off sale.
+func (g *goods) takeOff(variant string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.variants[variant]
+	v.ForSale = false
+	g.variants[variant] = v
 }
 
 type shop struct {
@@ -296,6 +315,103 @@ func TestClaim(t *testing.T) {
 	}
 }
 
+// However much two carts have of one thing, their sum is a quantity like any other.
+func TestAClaimKeepsToTheMostOfALine(t *testing.T) {
+	s := setup(t)
+	lamp, ann := s.sell(1990, "USD", 9), account()
+	s.create(ann, lamp, cart.MaxQuantity-1)
+	g := s.create(guest, lamp, cart.MaxQuantity-1).Cart
+	p := s.do(ann, "cartClaim", "CartClaimInput!", map[string]any{"guestCartId": g.ID, "strategy": "SUM"})
+	if p.Cart == nil || p.Cart.TotalQuantity != cart.MaxQuantity {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A checkout reads a cart for its buyer: as it is, at the prices of now, and only while the buyer may use it.
+func TestS117WhatACheckoutReads(t *testing.T) {
+	s := setup(t)
+	lamp, mug := s.sell(1990, "USD", 9), s.sell(500, "USD", 9)
+	carts, ann, eve := cart.New(s.store, s.goods, s.clock), account(), account()
+	read := func(cartID string, who viewer.Viewer) (events.CartSnapshot, string) {
+		got, err := carts.Snapshot(t.Context(), cartID, who.AccountID)
+		if err != nil {
+			return got, string(fault.KindOf(err))
+		}
+		return got, ""
+	}
+	g := s.create(guest, lamp, 2, mug, 3).Cart
+	s.reprice(mug, 700)
+	got, refused := read(g.ID, ann)
+	if refused != "" || got.CartID != g.ID || got.Version != g.Version || got.Total != (money.Money{Amount: 2*1990 + 3*700, Currency: "USD"}) || len(got.Lines) != 2 || len(got.Problems) != 0 {
+		t.Fatalf("a guest's cart: %s %+v", refused, got)
+	}
+	if l := got.Lines[1]; l.VariantID != mug || l.Quantity != 3 || l.UnitPrice.Amount != 700 {
+		t.Errorf("%+v", l)
+	}
+	s.takeOff(mug)
+	if got, _ := read(g.ID, ann); len(got.Problems) != 1 || got.Problems[0].Code != "NOT_FOR_SALE" || got.Problems[0].LineID != got.Lines[1].LineID {
+		t.Errorf("what is not sold any more: %+v", got.Problems)
+	}
+
+	own := s.create(ann, lamp, 1).Cart
+	s.do(ann, "cartClaim", "CartClaimInput!", map[string]any{"guestCartId": g.ID, "strategy": "KEEP_ACCOUNT"})
+	for name, c := range map[string]struct {
+		cart string
+		who  viewer.Viewer
+		want string
+	}{
+		"its owner":              {own.ID, ann, ""},
+		"another":                {own.ID, eve, "NOT_FOUND"},
+		"what was claimed":       {g.ID, ann, "NOT_FOUND"},
+		"no cart":                {id.New(id.Cart), ann, "NOT_FOUND"},
+		"what another had there": {g.ID, eve, "NOT_FOUND"},
+	} {
+		if _, refused := read(c.cart, c.who); refused != c.want {
+			t.Errorf("%s: %q, want %q", name, refused, c.want)
+		}
+	}
+	s.clock.Advance(366 * 24 * time.Hour)
+	if _, refused := read(own.ID, ann); refused != "NOT_FOUND" {
+		t.Errorf("a cart nobody touched for a year: %q", refused)
+	}
+}
+
+// A cart has a hundred lines at most, however they got in.
+func TestACartIsFull(t *testing.T) {
+	s := setup(t)
+	var lines []any
+	for range cart.MaxLines {
+		lines = append(lines, s.sell(100, "USD", 9), 1)
+	}
+	full, ann, one := s.create(guest, lines...).Cart, account(), s.sell(100, "USD", 9)
+	if full == nil || full.TotalQuantity != cart.MaxLines {
+		t.Fatalf("%+v", full)
+	}
+	if p := s.add(guest, full.ID, one, 1); p.refusal() != "LIMIT_EXCEEDED input.lines" {
+		t.Errorf("one more: %+v", p.UserErrors)
+	}
+	s.create(ann, one, 1)
+	if p := s.do(ann, "cartClaim", "CartClaimInput!", map[string]any{"guestCartId": full.ID, "strategy": "SUM"}); p.refusal() != "LIMIT_EXCEEDED input.strategy" {
+		t.Errorf("poured into another: %+v", p.UserErrors)
+	}
+}
+
+// Whoever comes upon an account does not come upon its cart.
+func TestTheCartOfAnAccountIsItsOwn(t *testing.T) {
+	s := setup(t)
+	ann, eve := account(), account()
+	s.create(ann, s.sell(1990, "USD", 9), 1)
+	for name, c := range map[string]struct {
+		who  viewer.Viewer
+		want string
+	}{"itself": {ann, `{"totalQuantity":1}`}, "another": {eve, "null"}} {
+		got := s.ask(c.who, `query ($id: ID!) { _entities(representations: [{__typename: "Account", id: $id}]) { ... on Account { cart { totalQuantity } } } }`, map[string]any{"id": ann.AccountID})
+		if want := `{"_entities":[{"cart":` + c.want + `}]}`; string(got) != want {
+			t.Errorf("%s sees %s, want %s", name, got, want)
+		}
+	}
+}
+
 // Of two accounts that claim one guest's cart at once, one gets it.
 func TestTwoClaimOne(t *testing.T) {
 	s := setup(t)
@@ -358,6 +474,9 @@ func TestOldCartsGo(t *testing.T) {
 	s.clock.Advance(31 * 24 * time.Hour)
 	if got := string(s.ask(guest, `query ($id: ID!) { cart(id: $id) { id } }`, map[string]any{"id": c.ID})); got != `{"cart":null}` {
 		t.Error(got)
+	}
+	if p := s.add(guest, c.ID, s.sell(500, "USD", 9), 1); p.refusal() != "NOT_FOUND input.cartId" { // though nobody has swept it yet
+		t.Errorf("%+v", p)
 	}
 	if n, err := s.store.Sweep(t.Context(), s.clock.Now()); n != 1 || err != nil {
 		t.Error(n, err)

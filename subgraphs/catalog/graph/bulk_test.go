@@ -174,6 +174,14 @@ func TestDryRun(t *testing.T) {
 	if found, _ := s.store.CategoriesBySlug(t.Context(), []string{"clothes"}); len(found) > 0 {
 		t.Error("a dry run added a category")
 	}
+
+	// One that nothing is wrong with changes nothing either.
+	clean := s.bulk(s.ann, "application/jsonl", row("a", "A")+"\n"+row("b", "B"), "dryRun", true, "onError", "REJECT_ALL")
+	s.imported()
+	s.wantOperation(clean, "COMPLETED total 2 processed 2 succeeded 2 failed 0 failure <nil>")
+	if n := s.countOf(s.ann, "a", "b"); n != 0 {
+		t.Errorf("a dry run without faults added %d products", n)
+	}
 }
 
 // What comes through a feed is what a single save would have made of it.

@@ -77,6 +77,9 @@ func TestChallenge(t *testing.T) {
 	if set.Algorithm != "SHA-256" || set.MaxNumber != 1_000 || !set.ExpiresAt.Equal(noon.Add(5*time.Minute)) {
 		t.Errorf("%+v", set)
 	}
+	if harder, err := c.Issue(sale, ann, 70_000, noon); err != nil || harder.MaxNumber != 70_000 {
+		t.Errorf("of another difficulty: %+v, %v", harder, err)
+	}
 	payload := rewritten(t, solved(t, set), func(m map[string]any) { m["took"] = 12 }) // which widgets add
 	if err := c.Verify(t.Context(), sale, ann, payload, noon.Add(4*time.Minute)); err != nil {
 		t.Errorf("in time: %v", err)
@@ -200,6 +203,22 @@ func TestNamesAreQuoted(t *testing.T) {
 	}
 	if err := c.Verify(t.Context(), sale, odd, payload, noon); err != nil {
 		t.Error(err)
+	}
+}
+
+// However late within its time, a solution is good once.
+func TestS102ASpentChallengeIsRememberedToItsEnd(t *testing.T) {
+	c, at := setup()
+	set := issued(t, c)
+	payload := solved(t, set)
+	if err := c.Verify(t.Context(), sale, ann, payload, at.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for at.Now().Before(set.ExpiresAt) {
+		if err := c.Verify(t.Context(), sale, ann, payload, at.Now()); !errors.Is(err, flashsale.ErrChallengeFailed) {
+			t.Errorf("%v before its end: %v", set.ExpiresAt.Sub(at.Now()), err)
+		}
+		at.Advance(time.Minute - time.Nanosecond)
 	}
 }
 

@@ -342,6 +342,13 @@ func TestS121APaidBookingIsBooked(t *testing.T) {
 	if _, err := s.sales.ForCheckout(t.Context(), events.BookingRequest{BookingID: booking, AccountID: id.New(id.Account)}); code(err) != "NOT_FOUND" {
 		t.Errorf("another's: %v", err)
 	}
+	s.goods.TakeOff(snap.Line.VariantID)
+	if off, err := s.sales.ForCheckout(t.Context(), q); err != nil || len(off.Problems) != 1 || off.Problems[0].Code != "NOT_FOR_SALE" {
+		t.Errorf("taken off sale: %+v %v", off, err)
+	}
+	if _, err := s.sales.Pay(t.Context(), events.PayForBookingRequest{BookingID: booking, AccountID: id.New(id.Account), OrderID: id.New(id.Order), Until: s.clock.Now().Add(time.Hour)}); code(err) != "NOT_FOUND" {
+		t.Errorf("an order of another: %v", err)
+	}
 	order := s.paying(ann, booking)
 	if _, err := s.sales.Pay(t.Context(), events.PayForBookingRequest{BookingID: booking, AccountID: ann.AccountID, OrderID: id.New(id.Order), Until: s.clock.Now().Add(time.Hour)}); code(err) != "ALREADY_ORDERED" {
 		t.Errorf("a second order: %v", err)
@@ -349,6 +356,12 @@ func TestS121APaidBookingIsBooked(t *testing.T) {
 	if got := s.release(ann, booking); at(got, "data.flashSaleRelease.userErrors.0.code") != "BEING_PAID" {
 		t.Errorf("%v", got)
 	}
+	for name, end := range map[string]func(context.Context, events.BookingOfOrder) (events.BookingReply, error){"confirms": s.sales.Confirm, "gives back": s.sales.GiveBack, "undoes": s.sales.Undo} {
+		if _, err := end(t.Context(), events.BookingOfOrder{BookingID: booking, OrderID: id.New(id.Order)}); err == nil {
+			t.Errorf("another order %s it", name)
+		}
+	}
+	s.want(saleID, "SOLD_OUT 0/1/0")
 	for range 2 {
 		if rep, err := s.sales.Confirm(t.Context(), events.BookingOfOrder{BookingID: booking, OrderID: order}); err != nil || rep.Status != "BOOKED" {
 			t.Errorf("%v %v", rep, err)

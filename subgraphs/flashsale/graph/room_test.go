@@ -301,6 +301,25 @@ func TestS110OneTicketPerAccount(t *testing.T) {
 	}
 }
 
+// A ticket, and what may be booked with it, is for whom it was given to, by whatever way somebody comes upon its id.
+func TestATicketIsItsOwnersToSee(t *testing.T) {
+	s := setup(t)
+	saleID := s.withRoom("FIFO", 5)
+	ann := accounts(1)[0]
+	ticket := s.joined(ann, saleID)
+	s.starts()
+	s.meter(time.Second)
+	for name, c := range map[string]struct {
+		who  viewer.Viewer
+		want string
+	}{"its owner": {ann, "ADMITTED"}, "another": {accounts(1)[0], ""}, "the seller": {seller, ""}, "a guest": {guest, ""}} {
+		got := s.ask(c.who, `query ($id: ID!) { _entities(representations: [{__typename: "FlashSaleTicket", id: $id}]) { ... on FlashSaleTicket { status admissionToken } } }`, map[string]any{"id": ticket})
+		if is := at(got, "data._entities.0.status"); is != c.want || (at(got, "data._entities.0.admissionToken") != "") != (c.want != "") {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // work is a solved challenge, whether or not the sale sets any.
 func (s *shop) work(who viewer.Viewer, saleID string) string {
 	s.t.Helper()

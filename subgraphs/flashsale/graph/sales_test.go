@@ -56,6 +56,17 @@ func TestWhatASaleIsChecked(t *testing.T) {
 	if s.goods.Stock(v) != 10 {
 		t.Errorf("%d in stock", s.goods.Stock(v))
 	}
+
+	// A sale is its seller's: another has nothing to say in it, with goods of their own either.
+	p := plan(2, v)
+	p["id"] = s.sale(plan(2, v))
+	s.goods.SellerID = rival.SellerID
+	if got := s.ask(rival, save, map[string]any{"i": p}); refusal(got, "flashSaleSave") != "NOT_FOUND" {
+		t.Errorf("another saves it: %v", got)
+	}
+	if got := s.ask(rival, `mutation ($id: ID!) { flashSaleCancel(input: {id: $id}) { flashSale { id } userErrors { code } } }`, map[string]any{"id": p["id"]}); refusal(got, "flashSaleCancel") != "NOT_FOUND" {
+		t.Errorf("another calls it off: %v", got)
+	}
 }
 
 func TestWhatBookingIsChecked(t *testing.T) {

@@ -171,6 +171,27 @@ func TestWhoSeesWhatOfAnOrder(t *testing.T) {
 	}
 }
 
+// Whoever comes upon an account, by one of its reviews perhaps, does not come upon what it has bought.
+func TestS12OrdersOfAnAccountAreItsOwn(t *testing.T) {
+	s := setup(t)
+	s.order()
+	for name, c := range map[string]struct {
+		who  viewer.Viewer
+		want string
+	}{
+		"the buyer":         {ann, `{"totalCount":1}`},
+		"staff":             {staff, `{"totalCount":1}`},
+		"a stranger":        {eve, "null"},
+		"who sold the lamp": {lamps, "null"},
+		"a guest":           {viewer.Viewer{}, "null"},
+	} {
+		got, _ := s.ask(c.who, `query ($id: ID!) { _entities(representations: [{__typename: "Account", id: $id}]) { ... on Account { orders { totalCount } } } }`, map[string]any{"id": ann.AccountID})
+		if want := `{"_entities":[{"orders":` + c.want + `}]}`; got != want {
+			t.Errorf("%s sees %s, want %s", name, got, want)
+		}
+	}
+}
+
 // However many orders or lines a request names, the store is asked the same few times.
 func TestManyOrdersAreFewQuestions(t *testing.T) {
 	s := setup(t)
@@ -241,5 +262,37 @@ func TestOrderCancel(t *testing.T) {
 	}
 	if got, _ := s.ask(ann, cancel, input(s.order().ID, "cancel-0001")); !strings.Contains(got, `"IDEMPOTENCY_CONFLICT"`) {
 		t.Errorf("one key for two orders: %s", got)
+	}
+}
+
+// An order is watched by who may see it; to all others there is none.
+func TestS84WhoWatchesAnOrder(t *testing.T) {
+	s := setup(t)
+	o := s.order()
+	s.ask(ann, cancel, map[string]any{"i": map[string]any{"orderId": o.ID, "idempotencyKey": "cancel-0001"}}) // it is final, so watching it ends
+	watch := func(who viewer.Viewer, orderID string) string {
+		body, _ := json.Marshal(map[string]any{"query": `subscription ($id: ID!) { orderUpdated(id: $id) { status lines { title } } }`, "variables": map[string]any{"id": orderID}})
+		req := httptest.NewRequestWithContext(viewer.With(t.Context(), who), "POST", "/graphql", strings.NewReader(string(body)))
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "text/event-stream")
+		rec := httptest.NewRecorder()
+		s.h.ServeHTTP(rec, req)
+		return rec.Body.String()
+	}
+	for name, c := range map[string]struct {
+		who         viewer.Viewer
+		order, want string
+	}{
+		"the buyer":         {ann, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"},{"title":"A rug"}]`},
+		"staff":             {staff, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"},{"title":"A rug"}]`},
+		"who sold the lamp": {lamps, o.ID, `"status":"CANCELLED","lines":[{"title":"A lamp"}]`},
+		"a stranger":        {eve, o.ID, `"code":"NOT_FOUND"`},
+		"a guest":           {viewer.Viewer{}, o.ID, `"code":"UNAUTHENTICATED"`},
+		"no order":          {ann, id.New(id.Order), `"code":"NOT_FOUND"`},
+	} {
+		got := watch(c.who, c.order)
+		if !strings.Contains(got, c.want) || strings.Contains(c.want, "code") && strings.Contains(got, "lamp") {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package graph_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -211,5 +213,35 @@ func TestTheStoreIsAway(t *testing.T) {
 	h.ServeHTTP(rec, req)
 	if got := rec.Body.String(); !strings.Contains(got, `"code":"STORE_UNAVAILABLE"`) || strings.Contains(got, "connection") {
 		t.Error(got)
+	}
+}
+
+// failing is a store that fails as nobody foresaw.
+type failing struct {
+	reviews.Store
+	fail func() error
+}
+
+func (f failing) RatingsOf(context.Context, []string) ([]reviews.Rating, error) { return nil, f.fail() }
+
+// What nobody named is told as an internal error and nothing else; the words of the store are for the log.
+func TestWhatGoesWrongInsideIsNotTold(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return errors.New(`column "secret" does not exist`) },
+		"a panic":  func() error { panic("a secret") },
+	} {
+		var log bytes.Buffer
+		h := graph.Handler(reviews.New(failing{fail: fail}, clock.System), slog.New(slog.NewTextHandler(&log, nil)))
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/graphql", strings.NewReader(`{"query":"{ _entities(representations: [{__typename: \"Product\", id: \"prod_1\"}]) { ... on Product { rating { count } } } }"}`))
+		req.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, req)
+		if got := rec.Body.String(); !strings.Contains(got, `"message":"internal error"`) || !strings.Contains(got, `"code":"INTERNAL"`) || strings.Contains(got, "secret") {
+			t.Errorf("%s: %s", name, got)
+		}
+		if !strings.Contains(log.String(), "secret") {
+			t.Errorf("%s: the log says %q", name, log.String())
+		}
 	}
 }
