@@ -44,16 +44,18 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer h.opened.Done()
 
 	s := newSocket(h)
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:   []string{subprotocol},
-		OriginPatterns: h.Origins,
-		OnPingReceived: s.onPing,
-		OnPongReceived: s.onPong,
+	t := &tap{ResponseWriter: w, wait: h.WriteWait}
+	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
+		Subprotocols:    []string{subprotocol},
+		OriginPatterns:  h.Origins,
+		CompressionMode: websocket.CompressionDisabled, // a compressor for each socket costs more memory than it saves bytes
+		OnPingReceived:  s.onPing,
+		OnPongReceived:  s.onPong,
 	})
 	if err != nil {
 		return // Accept has answered
 	}
-	s.conn = conn
+	s.conn, s.wire = conn, t.wire
 	conn.SetReadLimit(h.Body)
 	if conn.Subprotocol() != subprotocol {
 		conn.Close(closeSubprotocol, "Subprotocol not acceptable")
