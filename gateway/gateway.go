@@ -181,6 +181,9 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 
 	switch op.Kind() {
 	case engine.Subscription:
+		if h, ok := to.(transport.Hearer); ok && g.engine.TellsAllTheSame(op) {
+			return g.engine.Follow(ctx, op, h.Hear)
+		}
 		return g.engine.Subscribe(ctx, op, func(event []byte) error { return to.Next(event, true) })
 	case engine.Mutation:
 		ctx = context.WithoutCancel(ctx) // what was begun is brought to its end, even if the caller hangs up

@@ -36,6 +36,13 @@ type Reply interface {
 	Fail(engine.Errors)
 }
 
+// A Hearer is a Reply that is told an event by whoever has it, and keeps nobody waiting: of events that come faster than they are read
+// it sends the newest. Hear is called by one goroutine at a time, in place of Next, and does nothing once the caller or we are done.
+type Hearer interface {
+	Reply
+	Hear(event []byte)
+}
+
 // ErrGone is what Next returns when nobody listens any more.
 var ErrGone = errors.New("nobody listens any more")
 
