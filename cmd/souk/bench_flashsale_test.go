@@ -130,8 +130,7 @@ func TestTheBoard(t *testing.T) {
 	crowd := newCrowd(&bazaar{}, "sale", c, &history{})
 	crowd.answered.Store(40)
 	crowd.count(gotNone, time.Millisecond)
-	a := &audience{ends: func() {}}
-	a.latest.Store(&saleEvent{Status: "OPEN", saleCounts: saleCounts{Remaining: 70, Held: 20, Sold: 10}})
+	a := &stand{event: saleEvent{Status: "OPEN", saleCounts: saleCounts{Remaining: 70, Held: 20, Sold: 10}}}
 	var plain, terminal bytes.Buffer
 	newBoard(&plain, false, c, crowd, a).show()
 	if strings.Contains(plain.String(), "\x1b") || strings.Count(plain.String(), "\n") != 1 || !strings.Contains(plain.String(), "70 remaining, 20 held, 10 sold") {
