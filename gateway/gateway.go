@@ -89,7 +89,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g.prewarm(ctx)
 	g.transport = transport.New(transport.Config{
 		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
-		Sockets: g.watch.sockets, Admit: g.admit, Refused: g.refused,
+		Sockets: g.watch.sockets, Log: c.Log, Admit: g.admit, Refused: g.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

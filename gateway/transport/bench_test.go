@@ -65,8 +65,8 @@ func BenchmarkIdleSocket(b *testing.B) {
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		used := after.HeapAlloc + after.StackInuse - before.HeapAlloc - before.StackInuse
-		b.ReportMetric(float64(used)/sockets, "B/socket")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/sockets, "heapB/socket")
+		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/sockets, "stackB/socket")
 		for _, c := range conns {
 			c.Close()
 		}

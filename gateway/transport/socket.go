@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,13 +71,17 @@ func (s *socket) serve(ctx context.Context, until time.Time) {
 	s.pulse = time.AfterFunc(s.h.Keepalive, s.beat)
 	s.mu.Unlock()
 	drained := context.AfterFunc(s.h.drain, func() { s.end(closeGoingAway, "the server is shutting down") })
-
+	defer func() {
+		if p := recover(); p != nil { // a mistake of ours costs one socket, not all
+			s.h.Log.ErrorContext(ctx, "gateway: a socket failed", "error", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()))
+			s.end(websocket.StatusInternalError, "something went wrong on our side")
+		}
+		drained()
+		s.end(websocket.StatusNormalClosure, "")
+		cancel()
+		s.running.Wait()
+	}()
 	s.read()
-
-	drained()
-	s.end(websocket.StatusNormalClosure, "")
-	cancel()
-	s.running.Wait()
 }
 
 // end closes the socket with a code, once; nothing is sent afterwards. It does not wait.

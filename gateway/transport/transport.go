@@ -6,6 +6,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -62,8 +63,9 @@ type Gauge interface {
 type Config struct {
 	Executor Executor
 	Sessions Sessions
-	Origins  []string // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
-	Sockets  Gauge    // open sockets; may be nil
+	Origins  []string     // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
+	Sockets  Gauge        // open sockets; may be nil
+	Log      *slog.Logger // nil means slog.Default()
 
 	// Admit is asked before anything of a request is read; nil errors let it in. May be nil.
 	Admit func(*http.Request) engine.Errors
@@ -106,6 +108,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Admit == nil {
 		c.Admit = func(*http.Request) engine.Errors { return nil }
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
 	}
 	if c.Sockets == nil {
 		c.Sockets = noGauge{}
