@@ -142,7 +142,9 @@ func (g *Gateway) Execute(ctx context.Context, r engine.Request, to transport.Re
 		if p := recover(); p != nil {
 			to.Fail(seen.failed(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
 		}
-		seen.end(ctx)
+		if !seen.stays {
+			seen.end(ctx)
+		}
 	}()
 	if unknown != nil {
 		g.misnamed(ctx)
@@ -182,7 +184,8 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 	switch op.Kind() {
 	case engine.Subscription:
 		if h, ok := to.(transport.Hearer); ok && g.engine.TellsAllTheSame(op) {
-			return g.engine.Follow(ctx, op, h.Hear)
+			g.follow(ctx, op, h, seen)
+			return nil
 		}
 		return g.engine.Subscribe(ctx, op, func(event []byte) error { return to.Next(event, true) })
 	case engine.Mutation:
@@ -201,6 +204,19 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 	seen.answered(result)
 	to.Keep(result.MaxAge)
 	return to.Next(body.Bytes(), false)
+}
+
+// follow lets the caller hear what all who ask the same are told, after Execute has returned.
+func (g *Gateway) follow(ctx context.Context, op *engine.Operation, to transport.Hearer, seen *sighting) {
+	done := to.Stay()
+	seen.stays = true
+	g.engine.Follow(ctx, op, to.Hear, func(err error) {
+		if err != nil {
+			to.Fail(seen.failed(ctx, err))
+		}
+		seen.end(ctx)
+		done()
+	})
 }
 
 // Schema returns the SDL of what callers may ask for.

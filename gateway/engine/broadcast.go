@@ -42,6 +42,7 @@ type broadcasts struct {
 // A listener hears events, one at a time and never an older one after a newer.
 type listener struct {
 	hear atomic.Pointer[func(event []byte)] // which does not wait; nil once he has left
+	over func(error)                        // told, if he has not left, why there are no more; may be nil
 }
 
 // tellsAllTheSame tells whether the subscription is marked so, and asks for nothing that is not everybody's to see.
@@ -77,17 +78,18 @@ func (e *Engine) TellsAllTheSame(op *Operation) bool {
 	return op.Kind() == Subscription && e.tellsAllTheSame(op)
 }
 
-// Follow is Subscribe for an operation that TellsAllTheSame. It makes hear hear each event, or the newest of those that came while
-// others were told: in turn, but not in the caller's goroutine, and hear must not wait. The event is everybody's, and stays as it is.
-func (e *Engine) Follow(ctx context.Context, op *Operation, hear func(event []byte)) error {
-	return e.heed(ctx, op, func(ctx context.Context) error {
-		b, l := e.attend(ctx, op, hear)
-		defer b.leave(l)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-b.done:
-			return b.err
+// Follow is Subscribe for an operation that TellsAllTheSame, but returns at once: many listen, and none of them needs a goroutine to
+// wait in. hear hears each event, or the newest of those that came while others were told; it must not wait, and may be at an event
+// still when ctx has ended. The event is everybody's, and stays as it is. over is called once, with what Subscribe would return.
+func (e *Engine) Follow(ctx context.Context, op *Operation, hear func(event []byte), over func(error)) {
+	if err := e.mayListen(ctx, op); err != nil {
+		over(err)
+		return
+	}
+	b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
+	context.AfterFunc(ctx, func() {
+		if b.leave(l) {
+			over(nil)
 		}
 	})
 }
@@ -101,7 +103,7 @@ func (e *Engine) join(ctx context.Context, op *Operation, event func([]byte) err
 		default:
 		}
 		newest <- event // nobody else puts anything in
-	})
+	}, nil)
 	defer b.leave(l)
 	for {
 		select {
@@ -126,12 +128,12 @@ func (e *Engine) join(ctx context.Context, op *Operation, event func([]byte) err
 }
 
 // attend joins a broadcast, which begins with its first listener and ends with its last.
-func (e *Engine) attend(ctx context.Context, op *Operation, hear func([]byte)) (*broadcast, *listener) {
+func (e *Engine) attend(ctx context.Context, op *Operation, hear func([]byte), over func(error)) (*broadcast, *listener) {
 	// Words and prices may depend on where the viewer is, whoever that is.
 	was := viewer.From(ctx)
 	everybody := viewer.Viewer{Country: was.Country, Language: was.Language, Currency: was.Currency}
 	digest := digestOf(strconv.FormatUint(op.document.plan.id, 16), callerOf(everybody).fingerprint, string(op.variables))
-	key, l := string(digest[:]), &listener{}
+	key, l := string(digest[:]), &listener{over: over}
 	l.hear.Store(&hear)
 	e.broadcasts.mu.Lock()
 	defer e.broadcasts.mu.Unlock()
@@ -187,14 +189,18 @@ func (b *broadcast) end(run func() error) {
 	b.ring()
 }
 
-func (b *broadcast) leave(l *listener) {
-	l.hear.Store(nil)
+// leave tells whether the listener was still there.
+func (b *broadcast) leave(l *listener) bool {
+	if l.hear.Swap(nil) == nil {
+		return false
+	}
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.gone++ // the crier forgets him when there are enough of those
 	if b.listening--; b.listening == 0 {
 		b.close()
 	}
+	return true
 }
 
 // close makes way for another broadcast of the same.

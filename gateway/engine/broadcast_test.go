@@ -194,7 +194,7 @@ func TestTheCrierTellsTheNewest(t *testing.T) {
 	busy, free := make(chan string), make(chan struct{})
 	ended := make(chan error)
 	go func() {
-		ended <- e.Follow(as(viewer.Viewer{}), op, func(p []byte) { busy <- string(p); <-free })
+		e.Follow(as(viewer.Viewer{}), op, func(p []byte) { busy <- string(p); <-free }, func(err error) { ended <- err })
 	}()
 	events <- 1
 	<-busy
@@ -239,7 +239,8 @@ func TestManyListenersComeAndGo(t *testing.T) {
 	op := prepare(t, e, ticks, "")
 	const stay, pass, last = 1000, 200, 50
 	follow := func(ctx context.Context, heard *atomic.Int64, then func()) error {
-		return e.Follow(ctx, op, func(p []byte) {
+		ended := make(chan error)
+		e.Follow(ctx, op, func(p []byte) {
 			var event struct{ Data struct{ Ticks int64 } }
 			if err := json.Unmarshal(p, &event); err != nil {
 				t.Error(err)
@@ -248,7 +249,8 @@ func TestManyListenersComeAndGo(t *testing.T) {
 				t.Errorf("heard %d after %d", event.Data.Ticks, was)
 			}
 			then()
-		})
+		}, func(err error) { ended <- err })
+		return <-ended
 	}
 	var heard [stay]atomic.Int64
 	var staying, passing sync.WaitGroup

@@ -13,7 +13,7 @@ const lot = 128
 // cry tells listeners what there is to tell until the broadcast is over. No lock is held meanwhile, so who comes or leaves waits for
 // nobody; and as it alone tells them, nobody hears anything twice or out of turn.
 func (b *broadcast) cry() {
-	defer close(b.done)
+	defer b.dismiss()
 	var told []byte // the newest that all on the list have heard
 	for over := false; !over; {
 		<-b.bell
@@ -38,6 +38,16 @@ func (b *broadcast) cry() {
 }
 
 func (l *listener) left() bool { return l.hear.Load() == nil }
+
+// dismiss tells all who are still there that it is over.
+func (b *broadcast) dismiss() {
+	close(b.done)
+	for _, l := range b.list {
+		if l.over != nil && l.hear.Swap(nil) != nil {
+			l.over(b.err)
+		}
+	}
+}
 
 // same tells whether two are one and the same event, which is more than that they are alike.
 func same(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }

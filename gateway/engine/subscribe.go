@@ -27,17 +27,16 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	if e.tellsAllTheSame(op) {
 		run = e.join
 	}
-	return e.heed(ctx, op, func(ctx context.Context) error { return run(ctx, op, event) })
-}
-
-// heed lets run listen to a subscription that the caller may listen to, and makes what it ends with what the caller may know.
-func (e *Engine) heed(ctx context.Context, op *Operation, run func(context.Context) error) error {
 	if err := e.mayListen(ctx, op); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := run(ctx)
+	return e.outcome(ctx, op, run(ctx, op, event))
+}
+
+// outcome makes what a subscription ended with what the caller may know.
+func (e *Engine) outcome(ctx context.Context, op *Operation, err error) error {
 	subgraph := op.document.plan.subscription.Trigger.SourceName
 	switch es := (Errors)(nil); {
 	case ctx.Err() != nil:

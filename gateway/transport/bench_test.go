@@ -21,7 +21,7 @@ type ready struct{ answer []byte }
 
 func (r ready) Execute(ctx context.Context, q engine.Request, to transport.Reply) {
 	if q.Query == "subscription { forever }" {
-		<-ctx.Done()
+		context.AfterFunc(ctx, to.(transport.Hearer).Stay())
 		return
 	}
 	to.Accept(engine.Query, false)

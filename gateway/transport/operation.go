@@ -15,6 +15,7 @@ type operation struct {
 	id     string
 	next   []byte // how each of its results begins
 	cancel context.CancelFunc
+	stays  bool // when Execute has returned
 
 	news []byte // the newest event that waits in the socket's queue; nil when none does. The socket's lock guards it.
 }
@@ -26,6 +27,22 @@ func (op *operation) Keep(time.Duration) {}
 
 func (op *operation) Next(result []byte, _ bool) error {
 	return op.say(false, op.next, result, closing)
+}
+
+func (op *operation) Stay() (done func()) {
+	op.stays = true
+	op.socket.running.Add(1)
+	return func() {
+		op.end()
+		op.socket.running.Done()
+	}
+}
+
+// end tells the client that there is no more, if it still listens.
+func (op *operation) end() {
+	op.complete()
+	op.cancel()
+	<-op.socket.slots
 }
 
 // Hear sends an event that many are told, unless the client reads slower than events come: then it gets the newest of those that it

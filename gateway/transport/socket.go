@@ -22,7 +22,7 @@ const (
 )
 
 // A socket is one connection. One goroutine reads; what the kernel does not take at once waits for another, which is there only while
-// something waits; each operation has its own.
+// something waits; each operation has its own until it is only told what others are.
 type socket struct {
 	h    *Handler
 	conn *websocket.Conn
@@ -275,10 +275,10 @@ func (s *socket) subscribe(m message) (websocket.StatusCode, string) {
 		return 0, ""
 	}
 	s.running.Go(func() {
-		defer func() { <-s.slots }()
-		defer op.cancel()
 		s.h.Executor.Execute(ctx, request, op)
-		op.complete()
+		if !op.stays {
+			op.end()
+		}
 	})
 	return 0, ""
 }

@@ -37,10 +37,14 @@ type Reply interface {
 	Fail(engine.Errors)
 }
 
-// A Hearer is a Reply that is told an event by whoever has it, and keeps nobody waiting: of events that come faster than they are read
-// it sends the newest. Hear is called by one goroutine at a time, in place of Next, and does nothing once the caller or we are done.
+// A Hearer is a Reply that is told an event by whoever has it, and keeps nobody waiting.
 type Hearer interface {
 	Reply
+	// Stay says that the operation goes on when Execute has returned, until done is called: many listen to the same, and none of them
+	// needs a goroutine to wait in.
+	Stay() (done func())
+	// Hear is called in place of Next, by one goroutine at a time. Of events that come faster than they are read it sends the newest.
+	// It does nothing once the operation is over.
 	Hear(event []byte)
 }
 
