@@ -40,6 +40,7 @@ type Config struct {
 	JWKS          string                  // … or where to fetch them; without either, no token is good
 	Routes        map[string]http.Handler // patterns served beside the graph as they are: files, webhooks
 	Origins       []string                // hosts of pages, beside our own, that may open a socket
+	Sockets       int                     // open at once; 0 is no bound but the system's
 	Limits        limits.Limits           // zero fields take their defaults
 	Rate          *rate.Limiter           // what one caller may ask for in a while; nil bounds nothing
 	Documents     *documents.Store        // what clients may name instead of sending; nil knows what it has been sent alone
@@ -89,7 +90,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g.prewarm(ctx)
 	g.transport = transport.New(transport.Config{
 		Executor: g, Sessions: session.New(c.Keys, clock.System), Origins: c.Origins,
-		Sockets: g.watch.sockets, Log: c.Log, Admit: g.admit, Refused: g.refused,
+		Sockets: g.watch.sockets, MostSockets: c.Sockets, Log: c.Log, Admit: g.admit, Refused: g.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -154,7 +154,7 @@ func (c flashSaleCommand) sellOnce(ctx context.Context, m *bazaar, notes *histor
 	if !c.Watch {
 		shown.every = 0
 	}
-	if m.engines != nil && c.History == "" {
+	if m.apart && c.History == "" {
 		if r.Sockets.Quiet, err = m.rehearse(ctx, crowd, audience); err != nil {
 			return err
 		}

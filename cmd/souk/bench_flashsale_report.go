@@ -259,7 +259,7 @@ func (r *saleRun) rows(row func(what, format string, args ...any)) {
 	row("remaining, held, sold at the end", "%s, %s, %s", thousands(r.Final.Remaining), thousands(r.Final.Held), thousands(r.Final.Sold))
 	row("watchers at the exact count", "%s of %s", thousands(r.Exact), thousands(r.Watching))
 	if s := r.Sockets; s.Opening > 0 {
-		row("sockets", "open after %s s; %s KB of the gateway's memory each, %s at the end", decimals(s.Opening), decimals(s.Each), decimals(s.EachSold))
+		row("sockets", "open after %s s, %s µs of CPU each; %s KB of the gateway's memory each, %s at the end", decimals(s.Opening), decimals(s.OpenCPU), decimals(s.Each), decimals(s.EachSold))
 		row("counts to them", "%s frames a second, %s to each", thousands(int(s.PerSecond)), decimals(s.Counts))
 		if q := s.Quiet; q.Frames > 0 {
 			row("a count while nobody buys", "p50 %s ms, p99 %s ms, most %s ms; CPU for a frame: souk %s µs, watchers %s µs",

@@ -40,6 +40,7 @@ type bazaar struct {
 	parts    []*exec.Cmd
 	balancer *balancer
 	people   []person
+	apart    bool     // those who watch are a process of their own
 	watchers audience // the last; nil while there is none
 	doorKB   float64  // of the gateway's process, before they came
 
@@ -56,7 +57,7 @@ func openBazaar(ctx context.Context, dir string, p *process) (*bazaar, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &bazaar{dir: dir, engines: e, url: e.postgres.URL("souk")}
+	m := &bazaar{dir: dir, engines: e, apart: true, url: e.postgres.URL("souk")}
 	gateway, err1 := freeAddress()
 	private, err2 := freeAddress()
 	if err := errors.Join(err1, err2); err != nil {

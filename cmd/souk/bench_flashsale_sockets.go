@@ -10,12 +10,12 @@ import (
 const (
 	rehearsals   = 8
 	betweenTimes = 300 * time.Millisecond // longer than the pace of counts, so that each is told
-	otherFiles   = 1500                   // that the gateway's process has open beside sockets
 )
 
 // saleSockets is what the sockets of a sale take, before and while it sells.
 type saleSockets struct {
 	Opening  float64 `json:"openSeconds"` // until each had heard how the sale stands
+	OpenCPU  float64 `json:"openSoukMicrosEach"`
 	Each     float64 `json:"residentKBEach"`
 	EachSold float64 `json:"residentKBEachAtTheEnd"` // with whatever else the shop took meanwhile
 	Quiet    quiet   `json:"quiet"`
@@ -35,16 +35,17 @@ type quiet struct {
 
 // seat fills the audience and notes what that takes of the gateway's process. In a shop of several processes it is one of its own.
 func (m *bazaar) seat(ctx context.Context, sale string, count int, s *saleSockets) (audience, error) {
-	if m.engines == nil {
+	if !m.apart {
 		return watchSale(ctx, m.base, sale, count)
 	}
 	m.doorKB = m.residentKB()
-	began := time.Now()
+	began, before := time.Now(), m.cpu()
 	g, err := openGallery(m.base, sale, count)
 	if err != nil {
 		return nil, err
 	}
 	m.watchers = g
+	s.OpenCPU = microseconds(m.cpu().minus(before).shop) / float64(count)
 	s.Opening = time.Since(began).Seconds()
 	s.Each = (m.residentKB() - m.doorKB) / float64(count)
 	return g, nil
@@ -52,6 +53,9 @@ func (m *bazaar) seat(ctx context.Context, sale string, count int, s *saleSocket
 
 // residentKB is the memory of the process with the gateway.
 func (m *bazaar) residentKB() float64 {
+	if len(m.parts) == 0 {
+		return 0
+	}
 	mb, err := residentMB(m.parts[len(m.parts)-1].Process.Pid, "status", "VmRSS")
 	if err != nil {
 		return 0

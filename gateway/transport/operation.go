@@ -17,7 +17,8 @@ type operation struct {
 	cancel context.CancelFunc
 	stays  bool // when Execute has returned
 
-	news []byte // the newest event that waits in the socket's queue; nil when none does. The socket's lock guards it.
+	over bool   // completed by either side; the id may be another's by now. The socket's lock guards this and
+	news []byte // the newest event that waits in the socket's queue; nil when none does
 }
 
 func (op *operation) Accept(engine.Kind, bool) error { return nil }
@@ -52,7 +53,7 @@ func (op *operation) Hear(event []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.operations[op.id] != op: // completed by either side; the id may be another's by now
+	case op.over:
 	case op.news != nil:
 		op.news = event // in place of the one that is in the queue
 	case !s.offer(op.next, event, closing):
@@ -69,12 +70,12 @@ func (op *operation) complete() { op.say(true, encode(op.id, "complete", nil)) }
 func (op *operation) say(last bool, message ...[]byte) error {
 	s := op.socket
 	s.mu.Lock()
-	if s.operations[op.id] != op {
+	if op.over {
 		s.mu.Unlock()
 		return ErrGone
 	}
 	if last {
-		delete(s.operations, op.id)
+		op.leaves()
 	}
 	fits := s.post(message...)
 	s.mu.Unlock()
@@ -83,6 +84,12 @@ func (op *operation) say(last bool, message ...[]byte) error {
 		return ErrGone
 	}
 	return nil
+}
+
+// leaves makes the operation one of which nothing more is said. Call it with the socket's lock held.
+func (op *operation) leaves() {
+	op.over = true
+	delete(op.socket.operations, op.id)
 }
 
 var closing = []byte{'}'}

@@ -97,8 +97,8 @@ func (s *socket) end(code websocket.StatusCode, reason string) {
 			t.Stop()
 		}
 	}
-	for id, op := range s.operations {
-		delete(s.operations, id)
+	for _, op := range s.operations {
+		op.leaves()
 		op.cancel()
 	}
 	s.queue = nil
@@ -256,7 +256,7 @@ func (s *socket) subscribe(m message) (websocket.StatusCode, string) {
 	if errs != nil {
 		return closeBadMessage, errs[0].Message
 	}
-	op := &operation{socket: s, id: m.ID, next: opening(m.ID, "next")}
+	op := &operation{socket: s, id: m.ID, next: opening(m.ID, "next"), over: true} // until it is added
 	var ctx context.Context
 	ctx, op.cancel = context.WithCancel(s.ctx)
 	added, free := s.add(op)
@@ -293,7 +293,7 @@ func (s *socket) add(op *operation) (added, free bool) {
 	if s.ended || len(s.operations) >= s.h.Operations {
 		return false, true
 	}
-	s.operations[op.id] = op
+	s.operations[op.id], op.over = op, false
 	return true, true
 }
 
@@ -302,7 +302,7 @@ func (s *socket) cancel(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if op := s.operations[id]; op != nil {
-		delete(s.operations, id)
+		op.leaves()
 		op.news = nil
 		op.cancel()
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/engine"
@@ -76,13 +77,14 @@ type Config struct {
 	// Refused hears the code of each request that is refused before it became an operation; may be nil.
 	Refused func(r *http.Request, code string)
 
-	Body       int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
-	Operations int           // at once on one socket: 100
-	Queue      int           // messages that wait for a slow reader of a socket: 256
-	InitWait   time.Duration // for a socket's connection_init: 5 s
-	Keepalive  time.Duration // between signs of life on an idle socket or event stream: 15 s
-	ReadWait   time.Duration // for a slow writer to send a request's body: 15 s
-	WriteWait  time.Duration // for a slow reader to take an answer, or one message: 15 s
+	Body        int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
+	MostSockets int           // open at once: no bound but the system's, with which everything else would run out of files too
+	Operations  int           // at once on one socket: 100
+	Queue       int           // messages that wait for a slow reader of a socket: 256
+	InitWait    time.Duration // for a socket's connection_init: 5 s
+	Keepalive   time.Duration // between signs of life on an idle socket or event stream: 15 s
+	ReadWait    time.Duration // for a slow writer to send a request's body: 15 s
+	WriteWait   time.Duration // for a slow reader to take an answer, or one message: 15 s
 }
 
 func (c Config) withDefaults() Config {
@@ -132,6 +134,7 @@ type Handler struct {
 	Config
 	drain  context.Context // ends when long-lived answers must
 	stop   context.CancelFunc
+	taken  atomic.Int64   // places for sockets
 	opened sync.WaitGroup // long-lived answers: sockets and event streams
 	mu     sync.Mutex     // guards the step from open to draining, so that opened never grows while it is waited for
 }

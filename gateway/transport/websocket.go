@@ -44,6 +44,11 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "the server is shutting down"))
 		return
 	}
+	if !h.room() {
+		h.opened.Done()
+		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "as many sockets are open here as may be"))
+		return
+	}
 	s := newSocket(h)
 	t := &tap{ResponseWriter: w, wait: h.WriteWait}
 	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
@@ -54,6 +59,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		OnPongReceived:  s.onPong,
 	})
 	if err != nil {
+		h.taken.Add(-1)
 		h.opened.Done()
 		return // Accept has answered
 	}
@@ -63,9 +69,19 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go h.keepSocket(ctx, s, until)
 }
 
+// room takes a place for a socket if there is one.
+func (h *Handler) room() bool {
+	if h.taken.Add(1) > int64(h.MostSockets) && h.MostSockets > 0 {
+		h.taken.Add(-1)
+		return false
+	}
+	return true
+}
+
 // keepSocket returns when the socket is closed and nothing of it runs any more.
 func (h *Handler) keepSocket(ctx context.Context, s *socket, until time.Time) {
 	defer h.opened.Done()
+	defer h.taken.Add(-1)
 	if s.conn.Subprotocol() != subprotocol {
 		s.conn.Close(closeSubprotocol, "Subprotocol not acceptable")
 		return
