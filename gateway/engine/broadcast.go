@@ -15,18 +15,18 @@ import (
 // A broadcast is one stream to a subgraph for all who ask the same of a subscription that tells everybody the same: an event is
 // resolved and written once, however many listen. Each event says by itself how things stand, so whoever comes later hears the last
 // one first, and whoever is slow misses those in between. So do all when there are so many that an event comes while they are still
-// being told the one before.
+// being told the one before: from then on it is the new one that is told.
 type broadcast struct {
 	of     *broadcasts
 	key    string
 	hangUp context.CancelFunc
 	bell   chan struct{} // there is something to tell
+	newest atomic.Pointer[news]
 	done   chan struct{} // closed when it is over and everybody was told the last event
 
-	listening int // the lock of all broadcasts guards these six
+	listening int // the lock of all broadcasts guards these five
 	gone      int // who left and may be on the list still
 	arrived   []*listener
-	last      []byte
 	over      bool
 	err       error // why; there to read once done is closed
 
@@ -39,10 +39,14 @@ type broadcasts struct {
 	on map[string]*broadcast
 }
 
+// News is one event.
+type news struct{ event []byte }
+
 // A listener hears events, one at a time and never an older one after a newer.
 type listener struct {
 	hear atomic.Pointer[func(event []byte)] // which does not wait; nil once he has left
 	over func(error)                        // told, if he has not left, why there are no more; may be nil
+	told *news                              // the last he heard; the crier's alone
 }
 
 // tellsAllTheSame tells whether the subscription is marked so, and asks for nothing that is not everybody's to see.
@@ -173,9 +177,7 @@ func (b *broadcast) ring() {
 }
 
 func (b *broadcast) tell(event []byte) {
-	b.of.mu.Lock()
-	defer b.of.mu.Unlock()
-	b.last = event
+	b.newest.Store(&news{event})
 	b.ring()
 }
 

@@ -213,13 +213,41 @@ func TestTheCrierTellsTheNewest(t *testing.T) {
 	}
 }
 
+// Who is yet to be told when another event comes is told that one, and who was told the one before it hears it next.
+func TestTheCrierChangesHisTune(t *testing.T) {
+	b := newBroadcast(&broadcasts{}, "", func() {})
+	busy, free, heard := make(chan string), make(chan struct{}), make(chan string, 10)
+	for _, hear := range []func([]byte){
+		func(event []byte) { busy <- string(event); <-free },
+		func(event []byte) { heard <- string(event) },
+	} {
+		l := &listener{}
+		l.hear.Store(&hear)
+		b.add(l)
+	}
+	b.tell([]byte("1"))
+	go b.cry()
+	<-busy
+	b.tell([]byte("2"))
+	free <- struct{}{}
+	if first, second := <-busy, <-heard; first != "2" || second != "2" {
+		t.Error(first, second)
+	}
+	free <- struct{}{}
+	b.end(func() error { return nil })
+	<-b.done
+	if len(heard) > 0 {
+		t.Error("heard twice")
+	}
+}
+
 // awaitNews waits until a broadcast has an event.
 func (e *Engine) awaitNews(t testing.TB, event string) {
 	t.Helper()
 	for {
 		e.broadcasts.mu.Lock()
 		for _, b := range e.broadcasts.on {
-			if string(b.last) == event {
+			if n := b.newest.Load(); n != nil && string(n.event) == event {
 				e.broadcasts.mu.Unlock()
 				return
 			}

@@ -14,24 +14,21 @@ const lot = 128
 // nobody; and as it alone tells them, nobody hears anything twice or out of turn.
 func (b *broadcast) cry() {
 	defer b.dismiss()
-	var told []byte // the newest that all on the list have heard
+	var told *news // by which all on the list know it, or know better
 	for over := false; !over; {
 		<-b.bell
 		b.of.mu.Lock()
-		arrived, last := b.arrived, b.last
+		arrived := b.arrived
 		b.arrived, over = nil, b.over
 		if b.gone > len(b.list)/4 {
 			b.list, b.gone = slices.DeleteFunc(b.list, (*listener).left), 0
 		}
 		b.of.mu.Unlock()
-		switch {
-		case last == nil:
-		case same(last, told):
-			tellAll(arrived, last)
-		default:
-			tellAll(arrived, last) // first, since they have heard nothing yet
-			tellAll(b.list, last)
-			told = last
+		newest := b.newest.Load() // when there is another meanwhile, the bell rings again
+		b.tellAll(arrived)        // first, since they have heard nothing yet
+		if newest != told {
+			b.tellAll(b.list)
+			told = newest
 		}
 		b.list = append(b.list, slices.DeleteFunc(arrived, (*listener).left)...)
 	}
@@ -49,11 +46,8 @@ func (b *broadcast) dismiss() {
 	}
 }
 
-// same tells whether two are one and the same event, which is more than that they are alike.
-func same(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
-
-// tellAll makes all hear an event who have not left, on as many processors as there are.
-func tellAll(listeners []*listener, event []byte) {
+// tellAll makes all hear the newest event who have not left and have not heard it, on as many processors as there are.
+func (b *broadcast) tellAll(listeners []*listener) {
 	var next atomic.Int64
 	tell := func() {
 		for {
@@ -63,9 +57,7 @@ func tellAll(listeners []*listener, event []byte) {
 				return
 			}
 			for _, l := range listeners[from:min(to, len(listeners))] {
-				if hear := l.hear.Load(); hear != nil {
-					(*hear)(event)
-				}
+				b.tellOne(l)
 			}
 		}
 	}
@@ -75,4 +67,13 @@ func tellAll(listeners []*listener, event []byte) {
 	}
 	tell()
 	others.Wait()
+}
+
+func (b *broadcast) tellOne(l *listener) {
+	newest, hear := b.newest.Load(), l.hear.Load()
+	if newest == l.told || hear == nil {
+		return
+	}
+	l.told = newest
+	(*hear)(newest.event)
 }
