@@ -97,7 +97,7 @@ func mayOpen(sockets int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if needed := uint64(sockets + otherFiles); limit.Max < needed {
+	if needed := uint64(sockets + otherFiles); uint64(limit.Max) < needed {
 		return fmt.Errorf("--watchers %d needs %d open files a process, and %d is the limit: raise it (ulimit -Hn, LimitNOFILE=)", sockets, needed, limit.Max)
 	}
 	return nil
