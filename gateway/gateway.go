@@ -41,6 +41,7 @@ type Config struct {
 	JWKS          string                  // … or where to fetch them; without either, no token is good
 	Routes        map[string]http.Handler // patterns served beside the graph as they are: files, webhooks
 	Origins       []string                // hosts of pages, beside our own, that may open a socket
+	Sockets       int                     // open at once; 0 is no bound but the system's
 	Limits        limits.Limits           // zero fields take their defaults
 	Rate          *rate.Limiter           // what one caller may ask for in a while; nil bounds nothing
 	Documents     *documents.Store        // what clients may name instead of sending; nil knows what it has been sent alone
@@ -91,7 +92,8 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	g.prewarm(ctx)
 	g.sessions = session.New(c.Keys, clock.System)
 	g.transport = transport.New(transport.Config{
-		Executor: g, Sessions: g.sessions, Origins: c.Origins, Sockets: g.watch.sockets, Refused: g.refused,
+		Executor: g, Sessions: g.sessions, Origins: c.Origins,
+		Sockets: g.watch.sockets, MostSockets: c.Sockets, Log: c.Log, Refused: g.refused,
 	})
 	if g.public, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -144,7 +146,9 @@ func (g *Gateway) Execute(ctx context.Context, r engine.Request, to transport.Re
 		if p := recover(); p != nil {
 			to.Fail(seen.failed(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack())))
 		}
-		seen.end(ctx)
+		if !seen.stays {
+			seen.end(ctx)
+		}
 	}()
 	if unknown != nil {
 		g.misnamed(ctx)
@@ -185,6 +189,10 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 
 	switch op.Kind() {
 	case engine.Subscription:
+		if h, ok := to.(transport.Hearer); ok && g.engine.TellsAllTheSame(op) {
+			g.follow(ctx, op, h, seen)
+			return nil
+		}
 		return g.engine.Subscribe(ctx, op, func(event []byte) error { return to.Next(event, true) })
 	case engine.Mutation:
 		ctx = context.WithoutCancel(ctx) // what was begun is brought to its end, even if the caller hangs up
@@ -208,6 +216,19 @@ func (g *Gateway) answer(ctx context.Context, r engine.Request, to transport.Rep
 	}
 	to.Keep(result.MaxAge)
 	return to.Next(body.Bytes(), false)
+}
+
+// follow lets the caller hear what all who ask the same are told, after Execute has returned.
+func (g *Gateway) follow(ctx context.Context, op *engine.Operation, to transport.Hearer, seen *sighting) {
+	done := to.Stay()
+	seen.stays = true
+	g.engine.Follow(ctx, op, to.Hear, func(err error) {
+		if err != nil {
+			to.Fail(seen.failed(ctx, err))
+		}
+		seen.end(ctx)
+		done()
+	})
 }
 
 // Schema returns the SDL of what callers may ask for.

@@ -116,6 +116,7 @@ type sighting struct {
 	fetches  int
 	status   string
 	codes    []string
+	stays    bool  // it is not over when Execute returns
 	cause    error // to be logged, since the caller does not hear of it
 }
 

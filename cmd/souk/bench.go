@@ -21,6 +21,7 @@ type benchCommands struct {
 	Attack  attackCommand  `cmd:"" help:"Measure what buyers in a flash sale notice of a script at its door."`
 
 	FlashSale flashSaleCommand `cmd:"" name:"flashsale" help:"Sell a few units to very many people through the gateway, with sockets watching."`
+	Gallery   galleryCommand   `cmd:"" hidden:"" help:"The sockets of a flash sale; souk bench flashsale starts it."`
 }
 
 type benchCommand struct {

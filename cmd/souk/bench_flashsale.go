@@ -33,9 +33,10 @@ type flashSaleCommand struct {
 const (
 	longestToSoldOut = 20.0   // s
 	slowestBooking   = 1000.0 // ms, of the 99th percentile
+	mostCounts       = 5.0    // a second to one watcher
 	slowestCount     = 1000.0 // ms from a change to those who watch, of the 99th percentile
 
-	mostWatchers = 18_000 // the files that a process may have open are 20,000
+	mostWatchers = 25_000 // of the ports that one address has for connections to another, by default
 	mostAccounts = 5_000_000
 	saleHold     = 15 * time.Minute // longer than any run, so that no unit comes back in it
 )
@@ -57,7 +58,7 @@ func (c flashSaleCommand) check() error {
 	case c.Domain && !c.Check:
 		return errors.New("--domain goes with --check")
 	}
-	return nil
+	return mayOpen(c.Watchers)
 }
 
 // Run sells the units through the gateway, once for each number of processes, and then has all books compared. It fails when
@@ -144,7 +145,7 @@ func (c flashSaleCommand) sellOnce(ctx context.Context, m *bazaar, notes *histor
 	if err != nil {
 		return fmt.Errorf("set-up: %w", err)
 	}
-	audience, err := watchSale(ctx, m.base, sale, max(c.Watchers, 1))
+	audience, err := m.seat(ctx, sale, max(c.Watchers, 1), &r.Sockets)
 	if err != nil {
 		return fmt.Errorf("watchers: %w", err)
 	}
@@ -156,7 +157,13 @@ func (c flashSaleCommand) sellOnce(ctx context.Context, m *bazaar, notes *histor
 	if !c.Watch {
 		shown.every = 0
 	}
+	if m.apart && c.History == "" {
+		if r.Sockets.Quiet, err = m.rehearse(ctx, crowd, audience); err != nil {
+			return err
+		}
+	}
 	profiled := m.profile(ctx, c.Profiles, r.Processes)
+	audience.heard()
 	before := m.cpu()
 	stop := shown.start()
 	err = crowd.rush(ctx)
@@ -166,10 +173,13 @@ func (c flashSaleCommand) sellOnce(ctx context.Context, m *bazaar, notes *histor
 		r.Final, err = m.counts(ctx, sale)
 	}
 	if err == nil {
-		audience.awaitLast(ctx, r.Final)
+		awaitLast(ctx, audience, r.Final)
 	}
 	stop()
 	r.saw(crowd, audience)
+	if m.doorKB > 0 {
+		r.Sockets.EachSold = (m.residentKB() - m.doorKB) / float64(audience.size())
+	}
 	if err != nil {
 		return err
 	}

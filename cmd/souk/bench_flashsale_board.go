@@ -19,7 +19,7 @@ type board struct {
 	units    int
 	accounts int
 	crowd    *crowd
-	audience *audience
+	audience audience
 
 	began time.Time
 	drawn int // lines on the terminal that are ours
@@ -29,7 +29,7 @@ type board struct {
 	pace  float64 // answers a second, lately
 }
 
-func newBoard(w io.Writer, terminal bool, c flashSaleCommand, crowd *crowd, a *audience) *board {
+func newBoard(w io.Writer, terminal bool, c flashSaleCommand, crowd *crowd, a audience) *board {
 	b := &board{w: w, terminal: terminal, every: time.Second, units: c.Units, accounts: c.Accounts, crowd: crowd, audience: a}
 	if terminal {
 		b.every = 100 * time.Millisecond
@@ -73,8 +73,8 @@ func (b *board) show() {
 		b.last, b.at = t, now
 	}
 	e := saleEvent{saleCounts: saleCounts{Remaining: b.units}}
-	if latest := b.audience.latest.Load(); latest != nil {
-		e = *latest
+	if latest := b.audience.latest(); latest.Status != "" {
+		e = latest
 	}
 	if !b.terminal {
 		fmt.Fprintf(b.w, "%5.1f s: %s remaining, %s held, %s sold; %s asking, %s yet to ask; %s; booking p99 %s ms\n", now.Sub(b.began).Seconds(),
@@ -95,7 +95,7 @@ func (b *board) lines(since time.Duration, e saleEvent, t tally) []string {
 		fmt.Sprintf("  rate      %s bookings/s, %s answers/s; a booking takes p50 %s ms, p99 %s ms", thousands(int(b.rate)), thousands(int(b.pace)),
 			or(decimals(milliseconds(t.booking.percentile(50))), "0"), or(decimals(milliseconds(t.booking.percentile(99))), "0")),
 		"  refusals  " + t.refusals(),
-		fmt.Sprintf("  watchers  %s sockets", thousands(len(b.audience.seats))),
+		fmt.Sprintf("  watchers  %s sockets", thousands(b.audience.size())),
 	}
 }
 

@@ -46,6 +46,7 @@ type saleRun struct {
 	Backward  int            `json:"eventsBackInTime"`
 	Final     saleCounts     `json:"final"`
 	Booked    int            `json:"booked"`
+	Sockets   saleSockets    `json:"sockets"`
 	CPU       saleCPU        `json:"cpu"`
 	Orders    int            `json:"ordersChecked"`
 	Findings  []string       `json:"findings"`
@@ -54,7 +55,7 @@ type saleRun struct {
 
 	samples map[string]string
 	units   int
-	heard   error
+	heard   string // why a watcher heard no more
 }
 
 // A latency is how long answers took.
@@ -76,6 +77,7 @@ type saleCPU struct {
 	Shop     float64 `json:"soukMs"`
 	Postgres float64 `json:"postgresMs"`
 	Clients  float64 `json:"clientsMs"`
+	Watchers float64 `json:"watchersMs"`
 }
 
 // A saleTarget is what is to be reached.
@@ -101,18 +103,20 @@ func (r *saleRun) took(c *crowd, used shares) {
 	answers := float64(len(c.took) + len(c.others))
 	if r.Answered > 0 && answers > 0 {
 		r.Rate, r.Answers = float64(t.booked)/until, answers/r.Answered
-		r.CPU = saleCPU{milliseconds(used.shop) / answers, milliseconds(used.postgres) / answers, milliseconds(used.clients) / answers}
+		r.CPU = saleCPU{milliseconds(used.shop) / answers, milliseconds(used.postgres) / answers, milliseconds(used.clients) / answers, milliseconds(used.watchers) / answers}
 	}
 	r.Booking, r.Other = latencyOf(c.took), latencyOf(c.others)
 }
 
 // saw notes what the tills and the watchers had to say.
-func (r *saleRun) saw(c *crowd, a *audience) {
-	if latest := a.latest.Load(); r.Final == (saleCounts{}) && latest != nil {
-		r.Final = latest.saleCounts // it was cut short
+func (r *saleRun) saw(c *crowd, a audience) {
+	if r.Final == (saleCounts{}) {
+		r.Final = a.latest().saleCounts // it was cut short
 	}
-	lags, back, err := a.heard()
-	r.Lag, r.Backward, r.Watching, r.Exact, r.heard = latencyOf(lags.took), back, len(a.seats), a.exact(r.Final), err
+	h := a.heard()
+	r.Lag, r.Backward, r.Watching, r.Exact, r.heard = h.Lag, h.Backward, a.size(), a.exact(r.Final), h.Failed
+	r.Sockets.Frames, r.Sockets.PerSecond = h.Frames, float64(h.Frames)/h.For.Seconds()
+	r.Sockets.Counts = r.Sockets.PerSecond / float64(a.size())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.Checkout, r.Outcomes, r.samples = latencyOf(c.tills), maps.Clone(c.outcomes), maps.Clone(c.samples)
@@ -132,6 +136,7 @@ func (r *saleRun) judge(c *crowd) {
 		{What: "sold out", Is: soldOut, Most: longestToSoldOut, Unit: "s", Met: soldOut > 0 && soldOut <= longestToSoldOut},
 		{What: "booking p99", Is: r.Booking.P99, Most: slowestBooking, Unit: "ms", Met: r.Booking.Answers > 0 && r.Booking.P99 <= slowestBooking},
 		{What: "live count lag p99", Is: r.Lag.P99, Most: slowestCount, Unit: "ms", Met: r.Lag.Answers > 0 && r.Lag.P99 <= slowestCount},
+		{What: "live counts a second, to each watcher", Is: r.Sockets.Counts, Most: mostCounts, Met: r.Sockets.Counts <= mostCounts},
 		zero("HTTP 5xx", r.Status5XX), zero("answers lost on the way", r.Outcomes[heardNone]),
 		zero("accounts without a final answer", len(c.people)-r.Accounts),
 		zero("units neither held nor sold that somebody wanted", int(lost)), zero("units sold twice", int(over)),
@@ -187,8 +192,8 @@ func (r *flashSaleReport) wrong() error {
 		for _, outcome := range slices.Sorted(maps.Keys(run.samples)) {
 			errs = append(errs, fmt.Errorf("the first %s: %s", outcome, run.samples[outcome]))
 		}
-		if run.heard != nil && run.Exact < run.Watching {
-			errs = append(errs, fmt.Errorf("a watcher heard no more: %w", run.heard))
+		if run.heard != "" && run.Exact < run.Watching {
+			errs = append(errs, fmt.Errorf("a watcher heard no more: %s", run.heard))
 		}
 		for _, f := range run.Findings[:min(len(run.Findings), 20)] {
 			errs = append(errs, errors.New(f))
@@ -253,8 +258,17 @@ func (r *saleRun) rows(row func(what, format string, args ...any)) {
 	}
 	row("remaining, held, sold at the end", "%s, %s, %s", thousands(r.Final.Remaining), thousands(r.Final.Held), thousands(r.Final.Sold))
 	row("watchers at the exact count", "%s of %s", thousands(r.Exact), thousands(r.Watching))
+	if s := r.Sockets; s.Opening > 0 {
+		row("sockets", "open after %s s, %s µs of CPU each; %s KB of the gateway's memory each, %s at the end", decimals(s.Opening), decimals(s.OpenCPU), decimals(s.Each), decimals(s.EachSold))
+		row("counts to them", "%s frames a second, %s to each", thousands(int(s.PerSecond)), decimals(s.Counts))
+		if q := s.Quiet; q.Frames > 0 {
+			row("a count while nobody buys", "p50 %s ms, p99 %s ms, most %s ms; CPU for a frame: souk %s µs, watchers %s µs",
+				decimals(q.Lag.P50), decimals(q.Lag.P99), decimals(q.Lag.Most), decimals(q.Souk), decimals(q.Watchers))
+		}
+	}
 	if r.CPU.Shop > 0 {
-		row("CPU for an answer", "souk %s ms, postgres %s ms, clients and engines %s ms", decimals(r.CPU.Shop), decimals(r.CPU.Postgres), decimals(r.CPU.Clients))
+		row("CPU for an answer", "souk %s ms, postgres %s ms, clients and engines %s ms, watchers %s ms",
+			decimals(r.CPU.Shop), decimals(r.CPU.Postgres), decimals(r.CPU.Clients), decimals(r.CPU.Watchers))
 	}
 	if r.Checked {
 		row("souk check", "%d differences, %s orders", len(r.Findings), thousands(r.Orders))

@@ -40,6 +40,9 @@ type bazaar struct {
 	parts    []*exec.Cmd
 	balancer *balancer
 	people   []person
+	apart    bool     // those who watch are a process of their own
+	watchers audience // the last; nil while there is none
+	doorKB   float64  // of the gateway's process, before they came
 
 	seller, staff     *shop.Client
 	category, variant string
@@ -54,7 +57,7 @@ func openBazaar(ctx context.Context, dir string, p *process) (*bazaar, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &bazaar{dir: dir, engines: e, url: e.postgres.URL("souk")}
+	m := &bazaar{dir: dir, engines: e, apart: true, url: e.postgres.URL("souk")}
 	gateway, err1 := freeAddress()
 	private, err2 := freeAddress()
 	if err := errors.Join(err1, err2); err != nil {
@@ -321,14 +324,14 @@ func (m *bazaar) counts(ctx context.Context, sale string) (saleCounts, error) {
 }
 
 // shares is CPU time by whose it is.
-type shares struct{ shop, postgres, clients time.Duration }
+type shares struct{ shop, postgres, clients, watchers time.Duration }
 
 func (s shares) minus(o shares) shares {
-	return shares{s.shop - o.shop, s.postgres - o.postgres, s.clients - o.clients}
+	return shares{s.shop - o.shop, s.postgres - o.postgres, s.clients - o.clients, s.watchers - o.watchers}
 }
 
-// cpu tells what the shop's processes took so far, PostgreSQL, and this process: the clients, with the engines that are no
-// processes of their own.
+// cpu tells what the shop's processes took so far, PostgreSQL, the process of those who watch, and this one: the clients, with the
+// engines that are no processes of their own.
 func (m *bazaar) cpu() (s shares) {
 	of := cpuOf(os.Getpid())
 	s.clients, s.postgres = of.own, of.children
@@ -336,6 +339,10 @@ func (m *bazaar) cpu() (s shares) {
 		is := cpuTime(cmd.Process.Pid)
 		s.shop += is
 		s.postgres -= is
+	}
+	if m.watchers != nil {
+		s.watchers = m.watchers.used()
+		s.postgres -= s.watchers
 	}
 	return s
 }

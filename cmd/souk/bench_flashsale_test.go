@@ -13,7 +13,7 @@ import (
 )
 
 // surge holds a sale in a shop of this process, as souk bench flashsale does in one of several.
-func surge(t *testing.T, c flashSaleCommand) (*saleRun, *testShop) {
+func surge(t *testing.T, c flashSaleCommand, change ...func(*bazaar)) (*saleRun, *testShop) {
 	t.Helper()
 	s := openShop(t, nil)
 	url, err := s.config.postgresURL("flashsale")
@@ -21,6 +21,9 @@ func surge(t *testing.T, c flashSaleCommand) (*saleRun, *testShop) {
 		t.Fatal(err)
 	}
 	b := &bazaar{base: s.base, url: url}
+	for _, c := range change {
+		c(b)
+	}
 	if err := b.populate(t.Context(), c.Accounts); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +110,19 @@ func TestS94S95S96EverybodyGetsAFinalAnswer(t *testing.T) {
 	}
 }
 
+// Of many who watch, each hears the last count, no count is older than the one before it, and none comes more than five times a second. They
+// watch from a process of their own, which tells what they heard.
+func TestS101TheLastCountReachesAllWhoWatch(t *testing.T) {
+	t.Parallel()
+	r, _ := surge(t, flashSaleCommand{Units: 50, Accounts: 100, Callers: 32, Watchers: 1000}, func(b *bazaar) { b.apart = true })
+	if r.Watching != 1000 || r.Exact != 1000 || r.Backward != 0 || r.heard != "" {
+		t.Errorf("%d of %d know the last count, %d counts went back, %s", r.Exact, r.Watching, r.Backward, r.heard)
+	}
+	if s := r.Sockets; s.Frames < 1000 || s.Quiet.Frames < 1000 || r.Lag.Answers != s.Frames {
+		t.Errorf("%+v", s)
+	}
+}
+
 // What a booking takes and how late the counts are stand side by side, in the table and for machines.
 func TestS96BothP99sAreReported(t *testing.T) {
 	t.Parallel()
@@ -146,8 +162,7 @@ func TestTheBoard(t *testing.T) {
 	crowd := newCrowd(&bazaar{}, "sale", c, &history{})
 	crowd.answered.Store(40)
 	crowd.count(gotNone, time.Millisecond)
-	a := &audience{ends: func() {}}
-	a.latest.Store(&saleEvent{Status: "OPEN", saleCounts: saleCounts{Remaining: 70, Held: 20, Sold: 10}})
+	a := &stand{event: saleEvent{Status: "OPEN", saleCounts: saleCounts{Remaining: 70, Held: 20, Sold: 10}}}
 	var plain, terminal bytes.Buffer
 	newBoard(&plain, false, c, crowd, a).show()
 	if strings.Contains(plain.String(), "\x1b") || strings.Count(plain.String(), "\n") != 1 || !strings.Contains(plain.String(), "70 remaining, 20 held, 10 sold") {

@@ -61,6 +61,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "gallery" { // those who watch a sale, in a process of their own
+		if err := souk(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"syscall"
 
 	"go.opentelemetry.io/otel"
 
@@ -28,6 +29,7 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		SupergraphSDL: sdl, URLs: graphs, Health: health, Passport: e.passport,
 		JWKS: e.get("SOUK_JWKS_URL"), Development: e.dev, Log: e.log, Metrics: e.metrics, Tracing: otel.GetTracerProvider(),
 	}
+	config.Sockets = e.mostSockets()
 	switch accounts, here := e.urls["accounts"]; {
 	case here:
 		config.JWKS = accounts + "/.well-known/jwks.json"
@@ -53,6 +55,25 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		return nil, err
 	}
 	return &service{handler: g.Handler(), private: g.Private(), drain: g.Shutdown}, nil
+}
+
+const (
+	fewSockets = 15_000 // less than this is worth a word
+	otherFiles = 1_500  // open in a process with many sockets: requests, subgraphs, stores
+)
+
+// mostSockets is how many may be open at once so that files are left for everything else. Go has raised the limit as far as it may be.
+func (e *env) mostSockets() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0
+	}
+	limit := int(min(uint64(files.Cur), 1<<30))
+	most := limit - min(otherFiles, limit/4)
+	if most < fewSockets {
+		e.log.Warn("few sockets can be open at once: raise the limit of open files (LimitNOFILE=, ulimit -Hn)", "files", limit, "sockets", most)
+	}
+	return most
 }
 
 // supergraph returns the supergraph named on the command line, or souk's own.

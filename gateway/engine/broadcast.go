@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/engine/resolve"
 
@@ -13,16 +14,23 @@ import (
 
 // A broadcast is one stream to a subgraph for all who ask the same of a subscription that tells everybody the same: an event is
 // resolved and written once, however many listen. Each event says by itself how things stand, so whoever comes later hears the last
-// one first, and whoever is slow misses those in between.
+// one first, and whoever is slow misses those in between. So do all when there are so many that an event comes while they are still
+// being told the one before: from then on it is the new one that is told.
 type broadcast struct {
-	of        *broadcasts
-	key       string
-	hangUp    context.CancelFunc
-	listeners map[*listener]struct{} // the lock of all broadcasts guards these three
-	last      []byte
-	over      bool
+	of     *broadcasts
+	key    string
+	hangUp context.CancelFunc
+	bell   chan struct{} // there is something to tell
+	newest atomic.Pointer[news]
+	done   chan struct{} // closed when it is over and everybody was told the last event
 
-	err error // why it ended; there to read once a listener is told so
+	listening int // the lock of all broadcasts guards these five
+	gone      int // who left and may be on the list still
+	arrived   []*listener
+	over      bool
+	err       error // why; there to read once done is closed
+
+	list []*listener // the crier's alone
 }
 
 // broadcasts are those that somebody listens to, by what was asked.
@@ -31,32 +39,14 @@ type broadcasts struct {
 	on map[string]*broadcast
 }
 
-// A listener has the newest event that its subscriber did not take yet.
+// News is one event.
+type news struct{ event []byte }
+
+// A listener hears events, one at a time and never an older one after a newer.
 type listener struct {
-	mu   sync.Mutex
-	news []byte
-	over bool
-	bell chan struct{}
-}
-
-func (l *listener) tell(event []byte, over bool) {
-	l.mu.Lock()
-	if event != nil {
-		l.news = event
-	}
-	l.over = l.over || over
-	l.mu.Unlock()
-	select {
-	case l.bell <- struct{}{}:
-	default: // rung already
-	}
-}
-
-func (l *listener) take() (news []byte, over bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	news, l.news = l.news, nil
-	return news, l.over
+	hear atomic.Pointer[func(event []byte)] // which does not wait; nil once he has left
+	over func(error)                        // told, if he has not left, why there are no more; may be nil
+	told *news                              // the last he heard; the crier's alone
 }
 
 // tellsAllTheSame tells whether the subscription is marked so, and asks for nothing that is not everybody's to see.
@@ -87,89 +77,138 @@ func (e *Engine) everybodys(n resolve.Node) bool {
 	return true
 }
 
-// join listens to the broadcast of what the operation asks, which begins with its first listener and ends with its last.
+// TellsAllTheSame tells whether the operation can be followed.
+func (e *Engine) TellsAllTheSame(op *Operation) bool {
+	return op.Kind() == Subscription && e.tellsAllTheSame(op)
+}
+
+// Follow is Subscribe for an operation that TellsAllTheSame, but returns at once: many listen, and none of them needs a goroutine to
+// wait in. hear hears each event, or the newest of those that came while others were told; it must not wait, and may be at an event
+// still when ctx has ended. The event is everybody's, and stays as it is. over is called once, with what Subscribe would return.
+func (e *Engine) Follow(ctx context.Context, op *Operation, hear func(event []byte), over func(error)) {
+	if err := e.mayListen(ctx, op); err != nil {
+		over(err)
+		return
+	}
+	b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
+	context.AfterFunc(ctx, func() {
+		if b.leave(l) {
+			over(nil)
+		}
+	})
+}
+
+// join listens to the broadcast of what the operation asks, for a subscriber who may take his time.
 func (e *Engine) join(ctx context.Context, op *Operation, event func([]byte) error) error {
-	b, l := e.attend(ctx, op)
+	newest := make(chan []byte, 1)
+	b, l := e.attend(ctx, op, func(event []byte) {
+		select {
+		case <-newest: // what was not taken is old now
+		default:
+		}
+		newest <- event // nobody else puts anything in
+	}, nil)
 	defer b.leave(l)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-l.bell:
-		}
-		news, over := l.take()
-		if news != nil {
+		case news := <-newest:
 			if err := event(news); err != nil {
 				return err
 			}
+			continue
+		case <-b.done:
 		}
-		if over {
-			return b.err
+		select {
+		case news := <-newest:
+			if err := event(news); err != nil {
+				return err
+			}
+		default:
 		}
+		return b.err
 	}
 }
 
-func (e *Engine) attend(ctx context.Context, op *Operation) (*broadcast, *listener) {
+// attend joins a broadcast, which begins with its first listener and ends with its last.
+func (e *Engine) attend(ctx context.Context, op *Operation, hear func([]byte), over func(error)) (*broadcast, *listener) {
 	// Words and prices may depend on where the viewer is, whoever that is.
 	was := viewer.From(ctx)
 	everybody := viewer.Viewer{Country: was.Country, Language: was.Language, Currency: was.Currency}
 	digest := digestOf(strconv.FormatUint(op.document.plan.id, 16), callerOf(everybody).fingerprint, string(op.variables))
-	key, l := string(digest[:]), &listener{bell: make(chan struct{}, 1)}
+	key, l := string(digest[:]), &listener{over: over}
+	l.hear.Store(&hear)
 	e.broadcasts.mu.Lock()
 	defer e.broadcasts.mu.Unlock()
 	if b := e.broadcasts.on[key]; b != nil {
-		b.listeners[l] = struct{}{}
-		if b.last != nil {
-			l.tell(b.last, false)
-		}
+		b.add(l)
 		return b, l
 	}
 	stream, hangUp := context.WithCancel(viewer.With(context.WithoutCancel(ctx), everybody))
-	b := &broadcast{of: &e.broadcasts, key: key, hangUp: hangUp, listeners: map[*listener]struct{}{l: {}}}
+	b := newBroadcast(&e.broadcasts, key, hangUp)
+	b.add(l)
 	if e.broadcasts.on == nil {
 		e.broadcasts.on = map[string]*broadcast{}
 	}
 	e.broadcasts.on[key] = b
+	go b.cry()
 	go b.end(func() error {
 		return e.stream(stream, op, func(payload []byte) error { b.tell(payload); return nil })
 	})
 	return b, l
 }
 
-func (b *broadcast) tell(event []byte) {
-	b.of.mu.Lock()
-	defer b.of.mu.Unlock()
-	b.last = event
-	for l := range b.listeners {
-		l.tell(event, false)
+func newBroadcast(of *broadcasts, key string, hangUp context.CancelFunc) *broadcast {
+	return &broadcast{of: of, key: key, hangUp: hangUp, bell: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (b *broadcast) add(l *listener) {
+	b.listening++
+	b.arrived = append(b.arrived, l)
+	b.ring()
+}
+
+func (b *broadcast) ring() {
+	select {
+	case b.bell <- struct{}{}:
+	default: // rung already
 	}
 }
 
-// end tells all listeners that the stream, which it runs, is over.
+func (b *broadcast) tell(event []byte) {
+	b.newest.Store(&news{event})
+	b.ring()
+}
+
+// end runs the stream and ends the broadcast with it.
 func (b *broadcast) end(run func() error) {
 	err := run()
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.close()
-	b.err = err
-	for l := range b.listeners {
-		l.tell(nil, true)
-	}
+	b.err, b.over = err, true
+	b.ring()
 }
 
-func (b *broadcast) leave(l *listener) {
+// leave tells whether the listener was still there.
+func (b *broadcast) leave(l *listener) bool {
+	if l.hear.Swap(nil) == nil {
+		return false
+	}
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
-	if delete(b.listeners, l); len(b.listeners) == 0 {
+	b.gone++ // the crier forgets him when there are enough of those
+	if b.listening--; b.listening == 0 {
 		b.close()
 	}
+	return true
 }
 
 // close makes way for another broadcast of the same.
 func (b *broadcast) close() {
 	b.hangUp()
-	if !b.over {
-		b.over = true
+	if b.of.on[b.key] == b {
 		delete(b.of.on, b.key)
 	}
 }

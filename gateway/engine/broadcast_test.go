@@ -2,12 +2,13 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -44,7 +45,7 @@ func (e *Engine) audience() (streams, listeners int) {
 	e.broadcasts.mu.Lock()
 	defer e.broadcasts.mu.Unlock()
 	for _, b := range e.broadcasts.on {
-		listeners += len(b.listeners)
+		listeners += b.listening
 	}
 	return len(e.broadcasts.on), listeners
 }
@@ -155,35 +156,198 @@ func TestEverybodyHearsThatTheStreamBroke(t *testing.T) {
 
 // Who is slow to take events misses those in between, and slows nobody.
 func TestAListenerHasTheNewest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &broadcast{of: &broadcasts{}, hangUp: func() {}, listeners: map[*listener]struct{}{}}
-		slow, quick := &listener{bell: make(chan struct{}, 1)}, &listener{bell: make(chan struct{}, 1)}
-		b.listeners[slow], b.listeners[quick] = struct{}{}, struct{}{}
-		var heard []string
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			for {
-				<-quick.bell
-				news, over := quick.take()
-				if news != nil {
-					heard = append(heard, string(news))
-				}
-				if over {
-					return
+	e, _, events := newTicker(t)
+	quick := listen(t, e, viewer.Viewer{}, ticks)
+	reads, heard, ended := make(chan struct{}), make(chan string), make(chan error)
+	op := prepare(t, e, ticks, "")
+	go func() {
+		ended <- e.Subscribe(as(viewer.Viewer{}), op, func(p []byte) error { heard <- string(p); <-reads; return nil })
+	}()
+	e.await(t, 2)
+	events <- 1
+	<-quick.heard
+	<-heard
+	for n := 2; n <= 4; n++ {
+		events <- n
+		<-quick.heard
+	}
+	e.tellEverybody(t)
+	reads <- struct{}{}
+	if got := <-heard; got != `{"data":{"ticks":4}}` {
+		t.Error("after reading the first, it read", got)
+	}
+	close(reads)
+	close(events)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	<-quick.ended
+}
+
+// tellEverybody returns when all who listen have been told what there is: whoever comes now is told after them.
+func (e *Engine) tellEverybody(t testing.TB) {
+	told := listen(t, e, viewer.Viewer{}, ticks)
+	<-told.heard
+	told.leave()
+	<-told.ended
+}
+
+// When an event comes while the one before it is still being told, as it is when there are many to tell, those in between are not told at all.
+func TestTheCrierTellsTheNewest(t *testing.T) {
+	e, _, events := newTicker(t)
+	op := prepare(t, e, ticks, "")
+	busy, free := make(chan string), make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		e.Follow(as(viewer.Viewer{}), op, func(p []byte) { busy <- string(p); <-free }, func(err error) { ended <- err })
+	}()
+	events <- 1
+	<-busy
+	events <- 2
+	events <- 3
+	events <- 4 // so that the third is known to be with the broadcast
+	e.awaitNews(t, `{"data":{"ticks":4}}`)
+	free <- struct{}{}
+	if got := <-busy; got != `{"data":{"ticks":4}}` {
+		t.Error("heard", got)
+	}
+	close(events) // the last is told before the end is
+	free <- struct{}{}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Who is yet to be told when another event comes is told that one, and who was told the one before it hears it next.
+func TestTheCrierChangesHisTune(t *testing.T) {
+	b := newBroadcast(&broadcasts{}, "", func() {})
+	busy, free, heard := make(chan string), make(chan struct{}), make(chan string, 10)
+	for _, hear := range []func([]byte){
+		func(event []byte) { busy <- string(event); <-free },
+		func(event []byte) { heard <- string(event) },
+	} {
+		l := &listener{}
+		l.hear.Store(&hear)
+		b.add(l)
+	}
+	b.tell([]byte("1"))
+	go b.cry()
+	<-busy
+	b.tell([]byte("2"))
+	free <- struct{}{}
+	if first, second := <-busy, <-heard; first != "2" || second != "2" {
+		t.Error(first, second)
+	}
+	free <- struct{}{}
+	b.end(func() error { return nil })
+	<-b.done
+	if len(heard) > 0 {
+		t.Error("heard twice")
+	}
+}
+
+// awaitNews waits until a broadcast has an event.
+func (e *Engine) awaitNews(t testing.TB, event string) {
+	t.Helper()
+	for {
+		e.broadcasts.mu.Lock()
+		for _, b := range e.broadcasts.on {
+			if n := b.newest.Load(); n != nil && string(n.event) == event {
+				e.broadcasts.mu.Unlock()
+				return
+			}
+		}
+		e.broadcasts.mu.Unlock()
+		if t.Context().Err() != nil {
+			t.Fatal("it never came")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Many listen, and come and go while they are told: each hears rising counts, at most once each, and who stays hears the last.
+func TestManyListenersComeAndGo(t *testing.T) {
+	e, m, events := newTicker(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	op := prepare(t, e, ticks, "")
+	const stay, pass, last = 1000, 200, 50
+	follow := func(ctx context.Context, heard *atomic.Int64, then func()) error {
+		ended := make(chan error)
+		e.Follow(ctx, op, func(p []byte) {
+			var event struct{ Data struct{ Ticks int64 } }
+			if err := json.Unmarshal(p, &event); err != nil {
+				t.Error(err)
+			}
+			if was := heard.Swap(event.Data.Ticks); was >= event.Data.Ticks {
+				t.Errorf("heard %d after %d", event.Data.Ticks, was)
+			}
+			then()
+		}, func(err error) { ended <- err })
+		return <-ended
+	}
+	var heard [stay]atomic.Int64
+	var staying, passing sync.WaitGroup
+	for i := range stay {
+		staying.Go(func() {
+			if err := follow(as(viewer.Viewer{}), &heard[i], func() {}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	e.await(t, stay)
+	for range pass {
+		passing.Go(func() {
+			for heard[0].Load() < last {
+				var once atomic.Int64
+				ctx, leave := context.WithCancel(as(viewer.Viewer{}))
+				follow(ctx, &once, leave)
+				leave()
+				if once.Load() == 0 {
+					t.Error("left unheard")
 				}
 			}
 		})
-		for _, event := range []string{"1", "2", "3"} {
-			b.tell([]byte(event))
-			synctest.Wait()
+	}
+	for n := range last {
+		events <- n + 1
+	}
+	passing.Wait()
+	close(events)
+	staying.Wait()
+	for i := range stay {
+		if n := heard[i].Load(); n != last {
+			t.Errorf("%d heard %d last", i, n)
 		}
-		b.end(func() error { return nil })
-		wg.Wait()
-		if got := strings.Join(heard, ""); got != "123" {
-			t.Error(got)
-		}
-		if news, over := slow.take(); string(news) != "3" || !over {
-			t.Errorf("%s %v", news, over)
-		}
-	})
+	}
+	if f := m.fetches(); len(f) != 1 {
+		t.Errorf("%d streams", len(f))
+	}
+}
+
+// Of those who left nothing stays with a broadcast that goes on.
+func TestWhoLeftIsForgotten(t *testing.T) {
+	b := newBroadcast(&broadcasts{}, "", func() {})
+	go b.cry()
+	b.tell([]byte("1"))
+	join := func() (*listener, chan string) {
+		heard := make(chan string, 10)
+		l, hear := &listener{}, func(event []byte) { heard <- string(event) }
+		l.hear.Store(&hear)
+		b.of.mu.Lock()
+		b.add(l)
+		b.of.mu.Unlock()
+		return l, heard
+	}
+	_, stays := join()
+	<-stays
+	for range 1000 {
+		l, heard := join()
+		<-heard
+		b.leave(l)
+	}
+	b.end(func() error { return nil })
+	<-b.done
+	if len(b.list) > 10 {
+		t.Errorf("%d are on the list", len(b.list))
+	}
 }

@@ -23,17 +23,21 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	if op.Kind() != Subscription {
 		return errors.New("engine: Subscribe runs subscriptions")
 	}
+	run := e.stream
+	if e.tellsAllTheSame(op) {
+		run = e.join
+	}
 	if err := e.mayListen(ctx, op); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	trigger := &op.document.plan.subscription.Trigger
-	run := e.stream
-	if e.tellsAllTheSame(op) {
-		run = e.join
-	}
-	err := run(ctx, op, event)
+	return e.outcome(ctx, op, run(ctx, op, event))
+}
+
+// outcome makes what a subscription ended with what the caller may know.
+func (e *Engine) outcome(ctx context.Context, op *Operation, err error) error {
+	subgraph := op.document.plan.subscription.Trigger.SourceName
 	switch es := (Errors)(nil); {
 	case ctx.Err() != nil:
 		return nil
@@ -42,8 +46,8 @@ func (e *Engine) Subscribe(ctx context.Context, op *Operation, event func(payloa
 	case errors.As(err, &es):
 		return es
 	case errors.Is(err, errSubgraph):
-		e.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", trigger.SourceName, "error", err)
-		return unavailable(trigger.SourceName, op.rootPath())
+		e.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", subgraph, "error", err)
+		return unavailable(subgraph, op.rootPath())
 	}
 	return err
 }

@@ -21,7 +21,7 @@ type ready struct{ answer []byte }
 
 func (r ready) Execute(ctx context.Context, q engine.Request, to transport.Reply) {
 	if q.Query == "subscription { forever }" {
-		<-ctx.Done()
+		context.AfterFunc(ctx, to.(transport.Hearer).Stay())
 		return
 	}
 	to.Accept(engine.Query, false)
@@ -65,8 +65,8 @@ func BenchmarkIdleSocket(b *testing.B) {
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		used := after.HeapAlloc + after.StackInuse - before.HeapAlloc - before.StackInuse
-		b.ReportMetric(float64(used)/sockets, "B/socket")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/sockets, "heapB/socket")
+		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/sockets, "stackB/socket")
 		for _, c := range conns {
 			c.Close()
 		}

@@ -1,9 +1,10 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/souk-shop/souk/gateway/engine"
 	"github.com/souk-shop/souk/internal/fault"
 	"github.com/souk-shop/souk/internal/viewer"
 )
@@ -21,34 +21,40 @@ const (
 	queuedBytes = 4 << 20 // of messages that wait for a slow reader
 )
 
-// A socket is one connection: one goroutine reads, one writes, and each operation has its own.
+// A socket is one connection. One goroutine reads; what the kernel does not take at once waits for another, which is there only while
+// something waits; each operation has its own until it is only told what others are.
 type socket struct {
 	h    *Handler
 	conn *websocket.Conn
+	wire *wire
 	ctx  context.Context // the viewer; ends with the socket. The reader alone replaces it.
 
 	slots   chan struct{}  // operations that run, including those that were cancelled and have yet to notice
 	running sync.WaitGroup // every goroutine but the reader
-	wake    chan struct{}  // the queue has something for the writer
 	over    chan struct{}  // closed when the socket ends
-	heard   atomic.Bool    // the client has said something since the writer last looked
+	heard   atomic.Bool    // the client has said something since the last beat
 
 	mu          sync.Mutex
 	ended       bool
 	initialised bool
-	expire      func()                // stops the session's timer
+	pinged      bool
+	impatience  *time.Timer           // ends a socket whose client does not greet
+	pulse       *time.Timer           // beats
+	expiry      *time.Timer           // ends the socket with the session; nil for never
 	operations  map[string]*operation // by id; what is here may still send
-	queue       [][]byte
-	queued      int // bytes in queue
+	queue       []waiting
+	queued      int  // bytes in queue
+	writing     bool // a goroutine works off the queue
+}
+
+// What is waiting is a frame, or else the newest event of an operation, whatever that is when its turn comes.
+type waiting struct {
+	frame []byte
+	of    *operation
 }
 
 func newSocket(h *Handler) *socket {
-	return &socket{
-		h:     h,
-		slots: make(chan struct{}, 2*h.Operations),
-		wake:  make(chan struct{}, 1), over: make(chan struct{}),
-		expire: func() {}, operations: map[string]*operation{},
-	}
+	return &socket{h: h, slots: make(chan struct{}, 2*h.Operations), over: make(chan struct{}), operations: map[string]*operation{}}
 }
 
 // serve speaks the protocol until the socket closes.
@@ -56,21 +62,26 @@ func (s *socket) serve(ctx context.Context, until time.Time) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.ctx = ctx
 	s.validUntil(until)
-	impatience := time.AfterFunc(s.h.InitWait, func() {
+	s.mu.Lock()
+	s.impatience = time.AfterFunc(s.h.InitWait, func() {
 		if !s.isInitialised() {
 			s.end(closeInitTimeout, "Connection initialisation timeout")
 		}
 	})
+	s.pulse = time.AfterFunc(s.h.Keepalive, s.beat)
+	s.mu.Unlock()
 	drained := context.AfterFunc(s.h.drain, func() { s.end(closeGoingAway, "the server is shutting down") })
-	s.running.Go(s.write)
-
+	defer func() {
+		if p := recover(); p != nil { // a mistake of ours costs one socket, not all
+			s.h.Log.ErrorContext(ctx, "gateway: a socket failed", "error", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()))
+			s.end(websocket.StatusInternalError, "something went wrong on our side")
+		}
+		drained()
+		s.end(websocket.StatusNormalClosure, "")
+		cancel()
+		s.running.Wait()
+	}()
 	s.read()
-
-	impatience.Stop()
-	drained()
-	s.end(websocket.StatusNormalClosure, "")
-	cancel()
-	s.running.Wait()
 }
 
 // end closes the socket with a code, once; nothing is sent afterwards. It does not wait.
@@ -81,9 +92,13 @@ func (s *socket) end(code websocket.StatusCode, reason string) {
 		return
 	}
 	s.ended = true
-	s.expire()
-	for id, op := range s.operations {
-		delete(s.operations, id)
+	for _, t := range []*time.Timer{s.impatience, s.pulse, s.expiry} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	for _, op := range s.operations {
+		op.leaves()
 		op.cancel()
 	}
 	s.queue = nil
@@ -99,11 +114,37 @@ func (s *socket) validUntil(t time.Time) {
 	if s.ended {
 		return
 	}
-	s.expire()
-	s.expire = func() {}
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
 	if !t.IsZero() {
-		timer := time.AfterFunc(time.Until(t), func() { s.end(closeForbidden, "session expired") })
-		s.expire = func() { timer.Stop() }
+		s.expiry = time.AfterFunc(time.Until(t), func() { s.end(closeForbidden, "session expired") })
+	}
+}
+
+// beat pings a client that has been silent for long, and gives up one that does not answer.
+func (s *socket) beat() {
+	heard := s.heard.Swap(false)
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	lost := s.pinged && !heard
+	ping := !s.pinged && !heard
+	s.pinged = ping
+	fits := true
+	if ping {
+		fits = s.post(encode("", "ping", nil))
+	}
+	s.pulse.Reset(s.h.Keepalive)
+	s.mu.Unlock()
+	switch {
+	case lost:
+		s.end(closeTryAgainLater, "no answer to ping")
+	case !fits:
+		s.end(closeTryAgainLater, "reads too slowly")
 	}
 }
 
@@ -172,6 +213,7 @@ func (s *socket) initialise(payload json.RawMessage) (websocket.StatusCode, stri
 	s.mu.Lock()
 	again := s.initialised
 	s.initialised = true
+	s.impatience.Stop()
 	s.mu.Unlock()
 	if again {
 		return closeTooManyInits, "Too many initialisation requests"
@@ -214,7 +256,7 @@ func (s *socket) subscribe(m message) (websocket.StatusCode, string) {
 	if errs != nil {
 		return closeBadMessage, errs[0].Message
 	}
-	op := &operation{socket: s, id: m.ID}
+	op := &operation{socket: s, id: m.ID, next: opening(m.ID, "next"), over: true} // until it is added
 	var ctx context.Context
 	ctx, op.cancel = context.WithCancel(s.ctx)
 	added, free := s.add(op)
@@ -233,10 +275,10 @@ func (s *socket) subscribe(m message) (websocket.StatusCode, string) {
 		return 0, ""
 	}
 	s.running.Go(func() {
-		defer func() { <-s.slots }()
-		defer op.cancel()
 		s.h.Executor.Execute(ctx, request, op)
-		op.complete()
+		if !op.stays {
+			op.end()
+		}
 	})
 	return 0, ""
 }
@@ -251,7 +293,7 @@ func (s *socket) add(op *operation) (added, free bool) {
 	if s.ended || len(s.operations) >= s.h.Operations {
 		return false, true
 	}
-	s.operations[op.id] = op
+	s.operations[op.id], op.over = op, false
 	return true, true
 }
 
@@ -260,164 +302,99 @@ func (s *socket) cancel(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if op := s.operations[id]; op != nil {
-		delete(s.operations, id)
+		op.leaves()
+		op.news = nil
 		op.cancel()
 	}
 }
 
-// An operation is the reply to one subscribe message.
-type operation struct {
-	socket *socket
-	id     string
-	cancel context.CancelFunc
-}
-
-func (op *operation) Accept(engine.Kind, bool) error { return nil }
-
-// Keep has no meaning on a socket, where nothing stands between.
-func (op *operation) Keep(time.Duration) {}
-
-func (op *operation) Next(result []byte, _ bool) error {
-	return op.say(encode(op.id, "next", result), false)
-}
-
-func (op *operation) Fail(errs engine.Errors) { op.say(encodeFailure(op.id, errs), true) }
-
-func (op *operation) complete() { op.say(encode(op.id, "complete", nil), true) }
-
-// say queues a message while the client still listens to the operation; after the last one it does not.
-func (op *operation) say(message []byte, last bool) error {
-	s := op.socket
-	s.mu.Lock()
-	if s.operations[op.id] != op { // completed by either side; the id may be another's by now
-		s.mu.Unlock()
-		return ErrGone
-	}
-	if last {
-		delete(s.operations, op.id)
-	}
-	fits := s.enqueue(message)
-	s.mu.Unlock()
-	if !fits {
-		s.end(closeTryAgainLater, "reads too slowly")
-		return ErrGone
-	}
-	return nil
-}
-
-// send queues a message that is about no operation.
+// send sends a message that is about no operation.
 func (s *socket) send(message []byte) {
 	s.mu.Lock()
-	fits := s.enqueue(message)
+	fits := s.post(message)
 	s.mu.Unlock()
 	if !fits {
 		s.end(closeTryAgainLater, "reads too slowly")
 	}
 }
 
-// enqueue leaves a message for the writer; false means that too much is waiting already. Call it with mu held.
-func (s *socket) enqueue(message []byte) bool {
-	if s.ended {
+// post gives the kernel a message, or leaves it for the writer when others wait or the kernel takes none now; false means that too
+// much is waiting already. The message, in parts, is the caller's again afterwards. Call it with mu held.
+func (s *socket) post(message ...[]byte) bool {
+	if s.ended || s.offer(message...) {
 		return true
 	}
-	if len(s.queue) >= s.h.Queue || len(s.queue) > 0 && s.queued+len(message) > queuedBytes {
+	frame := appendFrame(nil, message...)
+	if len(s.queue) >= s.h.Queue || len(s.queue) > 0 && s.queued+len(frame) > queuedBytes {
 		return false
 	}
-	s.queue = append(s.queue, message)
-	s.queued += len(message)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wait(waiting{frame: frame})
 	return true
 }
 
-// write sends what is queued, and pings a client that has been silent for long. It alone writes messages.
+// offer tells whether the kernel took a message, at once and before any that waits. Call it with mu held.
+func (s *socket) offer(message ...[]byte) bool {
+	if s.writing {
+		return false
+	}
+	buffer := frames.Get().(*[]byte)
+	*buffer = appendFrame((*buffer)[:0], message...)
+	took := s.wire.offer(*buffer)
+	if cap(*buffer) <= largestKept {
+		frames.Put(buffer)
+	}
+	if took == half {
+		s.work()
+	}
+	return took != nothing
+}
+
+func (s *socket) wait(w waiting) {
+	s.queue = append(s.queue, w)
+	s.queued += len(w.frame)
+	s.work()
+}
+
+// work sees to it that somebody writes what waits.
+func (s *socket) work() {
+	if !s.writing {
+		s.writing = true
+		s.running.Go(s.write)
+	}
+}
+
+// write writes what waits, as the client takes it, until nothing does.
 func (s *socket) write() {
-	tick := time.NewTicker(s.h.Keepalive)
-	defer tick.Stop()
-	pinged := false
-	for {
-		select {
-		case <-s.over:
+	for frame, more := []byte(nil), true; more; frame, more = s.take() {
+		if s.wire.force(frame) != nil {
+			s.end(closeTryAgainLater, "reads too slowly")
 			return
-		case <-s.wake:
-			for _, m := range s.take() {
-				if !s.writeMessage(m) {
-					return
-				}
-			}
-		case <-tick.C:
-			switch {
-			case s.heard.Swap(false):
-				pinged = false
-			case pinged:
-				s.end(closeTryAgainLater, "no answer to ping")
-				return
-			default:
-				pinged = true
-				if !s.writeMessage(encode("", "ping", nil)) {
-					return
-				}
-			}
 		}
 	}
 }
 
-func (s *socket) take() [][]byte {
+func (s *socket) take() (frame []byte, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := s.queue
-	s.queue, s.queued = nil, 0
-	return waiting
-}
-
-func (s *socket) writeMessage(m []byte) bool {
-	select {
-	case <-s.over: // it ended while we worked off the queue
-		return false
-	default:
+	for len(s.queue) > 0 {
+		first := s.queue[0]
+		s.queue[0] = waiting{}
+		s.queue = s.queue[1:]
+		if s.queued -= len(first.frame); first.of == nil {
+			return first.frame, true
+		}
+		if news := first.of.news; news != nil { // the client may have completed it
+			first.of.news = nil
+			return appendFrame(nil, first.of.next, news, closing), true
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.h.WriteWait)
-	defer cancel()
-	if s.conn.Write(ctx, websocket.MessageText, m) != nil {
-		s.end(closeTryAgainLater, "reads too slowly")
-		return false
-	}
-	return true
+	s.queue, s.writing = nil, false
+	return nil, false
 }
 
 // The library answers pings by itself; a frame of either kind shows that somebody is there.
 func (s *socket) onPing(context.Context, []byte) bool { s.heard.Store(true); return true }
 func (s *socket) onPong(context.Context, []byte)      { s.heard.Store(true) }
-
-// encode makes a message; payload is JSON already.
-func encode(id, kind string, payload []byte) []byte {
-	var m bytes.Buffer
-	m.Grow(len(payload) + len(id) + 48)
-	m.WriteByte('{')
-	if id != "" {
-		quoted, _ := json.Marshal(id)
-		m.WriteString(`"id":`)
-		m.Write(quoted)
-		m.WriteByte(',')
-	}
-	m.WriteString(`"type":"` + kind + `"`)
-	if len(payload) > 0 {
-		m.WriteString(`,"payload":`)
-		m.Write(payload)
-	}
-	m.WriteByte('}')
-	return m.Bytes()
-}
-
-func encodeFailure(id string, errs engine.Errors) []byte {
-	list, err := json.Marshal(errs)
-	if err != nil {
-		list = []byte(`[{"message":"internal error","extensions":{"code":"INTERNAL"}}]`)
-	}
-	return encode(id, "error", list)
-}
 
 // shown shortens an id for a close frame's reason, which holds 123 bytes.
 func shown(id string) string {

@@ -98,6 +98,25 @@ func TestSocketUpgradeRefused(t *testing.T) {
 	}
 }
 
+// Files are left for everything else: who finds no place is told so, and finds one when somebody leaves.
+func TestSocketsAreBounded(t *testing.T) {
+	h := open(t, func(c *transport.Config) { c.MostSockets = 2 })
+	first := h.dial(t)
+	h.dial(t)
+	if _, res := h.upgrade(t, "Sec-WebSocket-Protocol: graphql-transport-ws"); res.StatusCode != 503 {
+		t.Errorf("the third: %s", res.Status)
+	}
+	first.close()
+	for {
+		s, res := h.upgrade(t, "Sec-WebSocket-Protocol: graphql-transport-ws")
+		if res.StatusCode == 101 {
+			break
+		}
+		s.conn.Close()
+		time.Sleep(time.Millisecond) // the one that left is being cleared away
+	}
+}
+
 func TestSocketInitTimeout(t *testing.T) {
 	h := open(t, func(c *transport.Config) { c.InitWait = 10 * time.Millisecond })
 	s := h.dial(t)

@@ -6,8 +6,10 @@ package transport
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/engine"
@@ -36,6 +38,17 @@ type Reply interface {
 	Fail(engine.Errors)
 }
 
+// A Hearer is a Reply that is told an event by whoever has it, and keeps nobody waiting.
+type Hearer interface {
+	Reply
+	// Stay says that the operation goes on when Execute has returned, until done is called: many listen to the same, and none of them
+	// needs a goroutine to wait in.
+	Stay() (done func())
+	// Hear is called in place of Next, by one goroutine at a time. Of events that come faster than they are read it sends the newest.
+	// It does nothing once the operation is over.
+	Hear(event []byte)
+}
+
 // ErrGone is what Next returns when nobody listens any more.
 var ErrGone = errors.New("nobody listens any more")
 
@@ -55,19 +68,21 @@ type Gauge interface {
 type Config struct {
 	Executor Executor
 	Sessions Sessions
-	Origins  []string // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
-	Sockets  Gauge    // open sockets; may be nil
+	Origins  []string     // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
+	Sockets  Gauge        // open sockets; may be nil
+	Log      *slog.Logger // nil means slog.Default()
 
 	// Refused hears the code of each request that is refused before it became an operation; may be nil.
 	Refused func(r *http.Request, code string)
 
-	Body       int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
-	Operations int           // at once on one socket: 100
-	Queue      int           // messages that wait for a slow reader of a socket: 256
-	InitWait   time.Duration // for a socket's connection_init: 5 s
-	Keepalive  time.Duration // between signs of life on an idle socket or event stream: 15 s
-	ReadWait   time.Duration // for a slow writer to send a request's body: 15 s
-	WriteWait  time.Duration // for a slow reader to take an answer, or one message: 15 s
+	Body        int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
+	MostSockets int           // open at once: no bound but the system's, with which everything else would run out of files too
+	Operations  int           // at once on one socket: 100
+	Queue       int           // messages that wait for a slow reader of a socket: 256
+	InitWait    time.Duration // for a socket's connection_init: 5 s
+	Keepalive   time.Duration // between signs of life on an idle socket or event stream: 15 s
+	ReadWait    time.Duration // for a slow writer to send a request's body: 15 s
+	WriteWait   time.Duration // for a slow reader to take an answer, or one message: 15 s
 }
 
 func (c Config) withDefaults() Config {
@@ -95,6 +110,9 @@ func (c Config) withDefaults() Config {
 	if c.Refused == nil {
 		c.Refused = func(*http.Request, string) {}
 	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
 	if c.Sockets == nil {
 		c.Sockets = noGauge{}
 	}
@@ -111,6 +129,7 @@ type Handler struct {
 	Config
 	drain  context.Context // ends when long-lived answers must
 	stop   context.CancelFunc
+	taken  atomic.Int64   // places for sockets
 	opened sync.WaitGroup // long-lived answers: sockets and event streams
 	mu     sync.Mutex     // guards the step from open to draining, so that opened never grows while it is waited for
 }

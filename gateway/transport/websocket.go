@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -29,7 +31,8 @@ func isUpgrade(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// serveSocket serves one socket and returns when it is closed and nothing of it runs any more.
+// serveSocket opens a socket and returns. The socket goes on in a goroutine of its own, since with the one that belongs to the request
+// the server's buffers would stay as well, which are most of what a silent socket would take.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	// Clients that are not browsers may sign in with a header. Whatever connection_init says later wins.
 	who, until, err := h.Sessions.Viewer(r.Context(), r.Header.Get("Authorization"))
@@ -41,25 +44,49 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "the server is shutting down"))
 		return
 	}
-	defer h.opened.Done()
-
+	if !h.room() {
+		h.opened.Done()
+		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "as many sockets are open here as may be"))
+		return
+	}
 	s := newSocket(h)
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:   []string{subprotocol},
-		OriginPatterns: h.Origins,
-		OnPingReceived: s.onPing,
-		OnPongReceived: s.onPong,
+	t := &tap{ResponseWriter: w, wait: h.WriteWait}
+	conn, err := websocket.Accept(t, r, &websocket.AcceptOptions{
+		Subprotocols:    []string{subprotocol},
+		OriginPatterns:  h.Origins,
+		CompressionMode: websocket.CompressionDisabled, // a compressor for each socket costs more memory than it saves bytes
+		OnPingReceived:  s.onPing,
+		OnPongReceived:  s.onPong,
 	})
 	if err != nil {
+		h.taken.Add(-1)
+		h.opened.Done()
 		return // Accept has answered
 	}
-	s.conn = conn
+	s.conn, s.wire = conn, t.wire
 	conn.SetReadLimit(h.Body)
-	if conn.Subprotocol() != subprotocol {
-		conn.Close(closeSubprotocol, "Subprotocol not acceptable")
+	ctx := viewer.With(context.WithoutCancel(r.Context()), who)
+	go h.keepSocket(ctx, s, until)
+}
+
+// room takes a place for a socket if there is one.
+func (h *Handler) room() bool {
+	if h.taken.Add(1) > int64(h.MostSockets) && h.MostSockets > 0 {
+		h.taken.Add(-1)
+		return false
+	}
+	return true
+}
+
+// keepSocket returns when the socket is closed and nothing of it runs any more.
+func (h *Handler) keepSocket(ctx context.Context, s *socket, until time.Time) {
+	defer h.opened.Done()
+	defer h.taken.Add(-1)
+	if s.conn.Subprotocol() != subprotocol {
+		s.conn.Close(closeSubprotocol, "Subprotocol not acceptable")
 		return
 	}
 	h.Sockets.Inc()
 	defer h.Sockets.Dec()
-	s.serve(viewer.With(r.Context(), who), until)
+	s.serve(ctx, until)
 }
