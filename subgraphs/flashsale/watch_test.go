@@ -44,6 +44,13 @@ func TestNeitherHalfOfASaleGoesBack(t *testing.T) {
 		if l.Remaining() != 7 || l.Room.Called != 6 || l.Waiting() != 14 {
 			t.Errorf("%+v", l)
 		}
-		return
+		break
+	}
+	late, err := fs.Watch(t.Context(), sale.ID) // whose store is behind what was told
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := <-late; l.Seq != 4 || l.Remaining() != 7 || l.Room.Called != 6 {
+		t.Errorf("who comes later is told %+v", l)
 	}
 }
