@@ -159,7 +159,7 @@ func TestTooManyAreToldWhenToReturn(t *testing.T) {
 	if _, err := keeper.Exec(t.Context(), `SELECT FROM stock WHERE variant_id = $1 FOR UPDATE`, v); err != nil {
 		t.Fatal(err)
 	}
-	const callers, places = 5000, 8*512 + 512 // that wait, and at most so many that are in the batch before the lock
+	const callers, places = 6000, 8*512 + 2*512 // that wait, and at most so many that are in batches before the lock
 	var held, sentAway atomic.Int32
 	enough := make(chan struct{})
 	var wg sync.WaitGroup
