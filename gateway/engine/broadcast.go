@@ -89,16 +89,21 @@ func (e *Engine) TellsAllTheSame(op *Operation) bool {
 // still when ctx has ended. The event is everybody's, and stays as it is. over is called once, with what Subscribe would return; when
 // hear panics, that is over for this one.
 func (e *Engine) Follow(ctx context.Context, op *Operation, hear func(event []byte), over func(error)) {
-	if err := e.mayListen(ctx, op); err != nil {
-		over(err)
-		return
-	}
-	b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
-	context.AfterFunc(ctx, func() {
-		if b.leave(l) {
-			over(nil)
+	_, err := contained(e.log, func() (struct{}, error) {
+		if err := e.mayListen(ctx, op); err != nil {
+			return struct{}{}, err
 		}
+		b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
+		context.AfterFunc(ctx, func() {
+			if b.leave(l) {
+				over(nil)
+			}
+		})
+		return struct{}{}, nil
 	})
+	if err != nil {
+		over(err)
+	}
 }
 
 // join listens to the broadcast of what the operation asks, for a subscriber who may take his time.
