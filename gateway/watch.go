@@ -105,7 +105,7 @@ func isSocket(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upg
 // turnedAway counts a request that was refused before it became an operation.
 func (w *watch) turnedAway(code string) { w.failures.WithLabelValues(codeLabel(code)).Inc() }
 
-// A sighting is what is known about one operation; it is used by one goroutine.
+// A sighting is what is known about one operation; it is used by one goroutine at a time.
 type sighting struct {
 	watch    *watch
 	span     trace.Span

@@ -92,9 +92,13 @@ func openGallery(base, sale string, count int) (*gallery, error) {
 	}
 	g := &gallery{cmd: cmd, count: count, hang: in, to: json.NewEncoder(in), from: json.NewDecoder(out)}
 	var opened galleryAnswer
-	if err := g.from.Decode(&opened); err != nil || opened.Failed != "" {
+	err = g.from.Decode(&opened)
+	if opened.Failed != "" {
+		err = errors.New(opened.Failed)
+	}
+	if err != nil {
 		g.leave()
-		return nil, errors.Join(err, errors.New(opened.Failed))
+		return nil, fmt.Errorf("the process of the watchers: %w", err)
 	}
 	return g, nil
 }

@@ -132,11 +132,12 @@ func (r *saleRun) judge(c *crowd) {
 	}
 	lost := float64(max(demanded-r.Final.Held-r.Final.Sold, 0))
 	over := float64(max(r.Final.Held+r.Final.Sold-r.units, r.Booked-demanded, 0))
+	oneMore := r.Sockets.PerSecond / float64(max(r.Sockets.Frames, 1)) // a while has one count more than there are pauses between counts
 	r.Targets = []*saleTarget{
 		{What: "sold out", Is: soldOut, Most: longestToSoldOut, Unit: "s", Met: soldOut > 0 && soldOut <= longestToSoldOut},
 		{What: "booking p99", Is: r.Booking.P99, Most: slowestBooking, Unit: "ms", Met: r.Booking.Answers > 0 && r.Booking.P99 <= slowestBooking},
 		{What: "live count lag p99", Is: r.Lag.P99, Most: slowestCount, Unit: "ms", Met: r.Lag.Answers > 0 && r.Lag.P99 <= slowestCount},
-		{What: "live counts a second, to each watcher", Is: r.Sockets.Counts, Most: mostCounts, Met: r.Sockets.Counts <= mostCounts},
+		{What: "live counts a second, to each watcher", Is: r.Sockets.Counts, Most: mostCounts, Met: r.Sockets.Counts <= mostCounts+oneMore},
 		zero("HTTP 5xx", r.Status5XX), zero("answers lost on the way", r.Outcomes[heardNone]),
 		zero("accounts without a final answer", len(c.people)-r.Accounts),
 		zero("units neither held nor sold that somebody wanted", int(lost)), zero("units sold twice", int(over)),

@@ -116,7 +116,7 @@ func (r *chaosRun) do(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	people, err := populate(ctx, pool, rng, r.Accounts, drawCard)
+	people, err := populate(ctx, pool, rng, r.Accounts, chaosCards)
 	pool.Close()
 	if err != nil {
 		return fmt.Errorf("accounts: %w", err)

@@ -22,15 +22,17 @@ import (
 // A chaosPerson is somebody who wants a unit.
 type chaosPerson struct{ account, address, method, card string }
 
-// chaosCards are how people pay, out of a hundred.
-var chaosCards = []struct {
+// Cards are how people pay, out of a hundred.
+type cards []struct {
 	share int
 	token string
-}{{72, fake.Succeeds}, {10, fake.IsDeclined}, {8, fake.NeedsAction}, {6, fake.IsSlow}, {4, fake.IsSilent}}
+}
 
-func drawCard(rng *rand.Rand) string {
+var chaosCards = cards{{72, fake.Succeeds}, {10, fake.IsDeclined}, {8, fake.NeedsAction}, {6, fake.IsSlow}, {4, fake.IsSilent}}
+
+func (all cards) draw(rng *rand.Rand) string {
 	n := rng.IntN(100)
-	for _, c := range chaosCards {
+	for _, c := range all {
 		if n -= c.share; n < 0 {
 			return c.token
 		}
@@ -40,10 +42,10 @@ func drawCard(rng *rand.Rand) string {
 
 // populate opens accounts with an address and a way to pay, all in a few statements: signing up one by one would take longer than
 // the sale, and is not what is to be shown.
-func populate(ctx context.Context, pool *pgxpool.Pool, rng *rand.Rand, n int, card func(*rand.Rand) string) ([]chaosPerson, error) {
+func populate(ctx context.Context, pool *pgxpool.Pool, rng *rand.Rand, n int, pay cards) ([]chaosPerson, error) {
 	people := make([]chaosPerson, n)
 	for i := range people {
-		people[i] = chaosPerson{id.New(id.Account), id.New(id.Address), id.New(id.PaymentMethod), card(rng)}
+		people[i] = chaosPerson{id.New(id.Account), id.New(id.Address), id.New(id.PaymentMethod), pay.draw(rng)}
 	}
 	now := time.Now()
 	for _, t := range []struct {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,8 +36,9 @@ type broadcast struct {
 
 // broadcasts are those that somebody listens to, by what was asked.
 type broadcasts struct {
-	mu sync.Mutex
-	on map[string]*broadcast
+	log *slog.Logger
+	mu  sync.Mutex
+	on  map[string]*broadcast
 }
 
 // News is one event.
@@ -84,18 +86,24 @@ func (e *Engine) TellsAllTheSame(op *Operation) bool {
 
 // Follow is Subscribe for an operation that TellsAllTheSame, but returns at once: many listen, and none of them needs a goroutine to
 // wait in. hear hears each event, or the newest of those that came while others were told; it must not wait, and may be at an event
-// still when ctx has ended. The event is everybody's, and stays as it is. over is called once, with what Subscribe would return.
+// still when ctx has ended. The event is everybody's, and stays as it is. over is called once, with what Subscribe would return; when
+// hear panics, that is over for this one.
 func (e *Engine) Follow(ctx context.Context, op *Operation, hear func(event []byte), over func(error)) {
-	if err := e.mayListen(ctx, op); err != nil {
-		over(err)
-		return
-	}
-	b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
-	context.AfterFunc(ctx, func() {
-		if b.leave(l) {
-			over(nil)
+	_, err := contained(e.log, func() (struct{}, error) {
+		if err := e.mayListen(ctx, op); err != nil {
+			return struct{}{}, err
 		}
+		b, l := e.attend(ctx, op, hear, func(err error) { over(e.outcome(ctx, op, err)) })
+		context.AfterFunc(ctx, func() {
+			if b.leave(l) {
+				over(nil)
+			}
+		})
+		return struct{}{}, nil
 	})
+	if err != nil {
+		over(err)
+	}
 }
 
 // join listens to the broadcast of what the operation asks, for a subscriber who may take his time.
@@ -183,7 +191,7 @@ func (b *broadcast) tell(event []byte) {
 
 // end runs the stream and ends the broadcast with it.
 func (b *broadcast) end(run func() error) {
-	err := run()
+	_, err := contained(b.of.log, func() (struct{}, error) { return struct{}{}, run() })
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.close()
@@ -198,9 +206,12 @@ func (b *broadcast) leave(l *listener) bool {
 	}
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
-	b.gone++ // the crier forgets him when there are enough of those
+	b.gone++
 	if b.listening--; b.listening == 0 {
 		b.close()
+	}
+	if b.gone > b.listening/2 {
+		b.ring() // so that the crier forgets them, though there may be nothing to tell for hours
 	}
 	return true
 }

@@ -246,6 +246,37 @@ func TestTheCrierChangesHisTune(t *testing.T) {
 	}
 }
 
+// A bug in one listener ends what he listens to, and nothing else.
+func TestTheCrierSurvivesAListener(t *testing.T) {
+	e, m, events := newTicker(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	op := prepare(t, e, ticks, "")
+	broken, fine := make(chan error, 1), listen(t, e, viewer.Viewer{}, ticks)
+	e.Follow(as(viewer.Viewer{}), op, func([]byte) { panic("a bug") }, func(err error) { broken <- err })
+	e.Follow(as(viewer.Viewer{}), op, func([]byte) {}, func(error) { panic("another") })
+	e.await(t, 3)
+	events <- 1
+	if got := <-fine.heard; got != `{"data":{"ticks":1}}` {
+		t.Error(got)
+	}
+	var es Errors
+	if err := <-broken; !errors.As(err, &es) || es[0].Code() != CodeInternal {
+		t.Errorf("got %v", err)
+	}
+	e.await(t, 2)
+	events <- 2
+	if got := <-fine.heard; got != `{"data":{"ticks":2}}` {
+		t.Error(got)
+	}
+	close(events)
+	if err := <-fine.ended; err != nil {
+		t.Error(err)
+	}
+	if f := m.fetches(); len(f) != 1 {
+		t.Errorf("%d streams", len(f))
+	}
+}
+
 // awaitNews waits until a broadcast has an event.
 func (e *Engine) awaitNews(t testing.TB, event string) {
 	t.Helper()
@@ -350,4 +381,36 @@ func TestWhoLeftIsForgotten(t *testing.T) {
 	if len(b.list) > 10 {
 		t.Errorf("%d are on the list", len(b.list))
 	}
+}
+
+// Nor does it wait for news.
+func TestWhoLeftIsForgottenInSilence(t *testing.T) {
+	b := newBroadcast(&broadcasts{}, "", func() {})
+	await := func(what func() bool) {
+		for is := false; !is; {
+			if t.Context().Err() != nil {
+				t.Fatal("it never came")
+			}
+			time.Sleep(time.Millisecond)
+			b.of.mu.Lock()
+			is = what()
+			b.of.mu.Unlock()
+		}
+	}
+	hear := func([]byte) {}
+	var all []*listener
+	for range 100 {
+		l := &listener{}
+		l.hear.Store(&hear)
+		b.add(l)
+		all = append(all, l)
+	}
+	go b.cry()
+	await(func() bool { return b.arrived == nil })
+	for _, l := range all[1:] {
+		b.leave(l)
+	}
+	await(func() bool { return b.gone == 0 })
+	b.end(func() error { return nil })
+	<-b.done
 }

@@ -40,10 +40,23 @@ func (l *listener) left() bool { return l.hear.Load() == nil }
 func (b *broadcast) dismiss() {
 	close(b.done)
 	for _, l := range b.list {
-		if l.over != nil && l.hear.Swap(nil) != nil {
-			l.over(b.err)
+		if l.hear.Swap(nil) != nil {
+			b.part(l, b.err)
 		}
 	}
+}
+
+// part tells who has left that there is no more.
+func (b *broadcast) part(l *listener, err error) {
+	if l.over != nil {
+		b.alone(func() { l.over(err) })
+	}
+}
+
+// alone does what one listener brought along on the goroutine of all: a bug there must not end the others.
+func (b *broadcast) alone(do func()) error {
+	_, err := contained(b.of.log, func() (struct{}, error) { do(); return struct{}{}, nil })
+	return err
 }
 
 // tellAll makes all hear the newest event who have not left and have not heard it, on as many processors as there are.
@@ -75,5 +88,7 @@ func (b *broadcast) tellOne(l *listener) {
 		return
 	}
 	l.told = newest
-	(*hear)(newest.event)
+	if err := b.alone(func() { (*hear)(newest.event) }); err != nil && b.leave(l) {
+		b.part(l, err)
+	}
 }

@@ -67,7 +67,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), buckets: graph.Buckets(), hints: graph.Hints(), shared: graph.Shared(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log, clock: c.Clock}
+	e := &Engine{schema: graph.ClientSDL(), rules: graph.Rules(), prices: graph.Prices(), buckets: graph.Buckets(), hints: graph.Hints(), shared: graph.Shared(), limits: c.Limits, introspect: c.Development, upstream: client(c.Transport), log: c.Log, clock: c.Clock, broadcasts: broadcasts{log: c.Log}}
 	if e.client, err = graph.ClientSchema(); err != nil {
 		return nil, fmt.Errorf("client schema: %w", err)
 	}

@@ -202,6 +202,32 @@ func TestHearTheEndSlowly(t *testing.T) {
 	s.close()
 }
 
+// What a client that does not read begins and ends, again and again, is not kept for it.
+func TestHearNothingOfWhatIsOver(t *testing.T) {
+	h, q := openSquare(t, nil)
+	s := h.dial(t).greet()
+	s.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	large := fmt.Sprintf(`{"data":%q}`, strings.Repeat("x", 100<<10))
+	for n := range 100 {
+		s.send(subscribe(fmt.Sprint(n), "subscription { n }"))
+		<-q.came
+		q.tell(large)
+		s.send(complete(fmt.Sprint(n)))
+		<-q.left
+	}
+	s.send(subscribe("last", "subscription { n }"))
+	<-q.came
+	q.tell(`{"data":"last"}`)
+	heard := 0
+	for s.message() != `{"id":"last","type":"next","payload":{"data":"last"}}` {
+		heard++
+	}
+	if heard > 10 {
+		t.Errorf("%d of 100 that were over", heard)
+	}
+	s.close()
+}
+
 // Who never reads is given up, as with any other message.
 func TestHearNever(t *testing.T) {
 	h, q := openSquare(t, func(c *transport.Config) { c.WriteWait = 50 * time.Millisecond })

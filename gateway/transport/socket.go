@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -303,7 +304,10 @@ func (s *socket) cancel(id string) {
 	defer s.mu.Unlock()
 	if op := s.operations[id]; op != nil {
 		op.leaves()
-		op.news = nil
+		if op.news != nil { // or the queue of a client that does not read would grow with whatever it begins and ends
+			op.news = nil
+			s.queue = slices.DeleteFunc(s.queue, func(w waiting) bool { return w.of == op })
+		}
 		op.cancel()
 	}
 }
@@ -376,20 +380,19 @@ func (s *socket) write() {
 func (s *socket) take() (frame []byte, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) > 0 {
-		first := s.queue[0]
-		s.queue[0] = waiting{}
-		s.queue = s.queue[1:]
-		if s.queued -= len(first.frame); first.of == nil {
-			return first.frame, true
-		}
-		if news := first.of.news; news != nil { // the client may have completed it
-			first.of.news = nil
-			return appendFrame(nil, first.of.next, news, closing), true
-		}
+	if len(s.queue) == 0 {
+		s.queue, s.writing = nil, false
+		return nil, false
 	}
-	s.queue, s.writing = nil, false
-	return nil, false
+	first := s.queue[0]
+	s.queue[0] = waiting{}
+	s.queue = s.queue[1:]
+	s.queued -= len(first.frame)
+	if op := first.of; op != nil {
+		first.frame = appendFrame(nil, op.next, op.news, closing)
+		op.news = nil
+	}
+	return first.frame, true
 }
 
 // The library answers pings by itself; a frame of either kind shows that somebody is there.

@@ -141,7 +141,7 @@ func New(c Config) *Handler {
 	return h
 }
 
-// ServeHTTP answers one request, or serves one socket to its end.
+// ServeHTTP answers one request, or opens one socket, which goes on by itself.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isUpgrade(r) {
 		h.serveSocket(w, r)
