@@ -19,7 +19,7 @@ import (
 // Whoever left a variant's stock last knows how it is, until somebody else moves units of it. So holds are decided on what this
 // process knows, and saved by one statement, in one trip, that changes nothing unless the variant's seq is the expected one; if it
 // is another, or a key is known already, nothing has happened and the holds are tried in the sure way, behind a lock. A guess goes
-// on from the last one before that is saved: the next statement then waits for the one before it, and not this process.
+// on from the last one before that is saved, and right behind it on the same connection.
 
 // A guess is how a variant was left.
 type guess struct {
