@@ -349,7 +349,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		`souk_gateway_operation_seconds_count{kind="query",name="Me",status="ok"} 1`,
-		`souk_gateway_operation_seconds_count{kind="query",name="Op198",status="ok"} 1`,
+		`souk_gateway_operation_seconds_count{kind="query",name="Op150",status="ok"} 1`, // two that end at once may be counted in either order, so not the last that has a name
 		`souk_gateway_operation_seconds_count{kind="query",name="other",status="ok"} 51`,
 		`souk_gateway_errors_total{code="GRAPHQL_VALIDATION_FAILED"} 1`,
 		`souk_gateway_operations 0`, `souk_gateway_sockets 0`, `souk_gateway_subscriptions 0`,

@@ -153,7 +153,7 @@ func (e *Engine) attend(ctx context.Context, op *Operation, hear func([]byte), o
 		b.add(l)
 		return b, l
 	}
-	stream, hangUp := context.WithCancel(viewer.With(context.WithoutCancel(ctx), everybody))
+	stream, hangUp := context.WithCancel(viewer.With(context.Background(), everybody)) // nobody's in particular: it outlives whoever began it
 	b := newBroadcast(&e.broadcasts, key, hangUp)
 	b.add(l)
 	if e.broadcasts.on == nil {
