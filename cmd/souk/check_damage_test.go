@@ -46,6 +46,7 @@ var damage = map[string]struct{ part, sql, says string }{
 	"an order of another booking": {"orders", `UPDATE orders SET booking_id = $held WHERE booking_id = $booked`, "which bought something else"},
 	"an order of another account": {"orders", `UPDATE orders SET account_id = 'acc_other' WHERE booking_id = $booked`, "is acc_other's"},
 	"an order cancelled":          {"orders", `UPDATE orders SET (status, cancel_reason, placed_at) = ('CANCELLED', 'PAYMENT_FAILED', NULL) WHERE booking_id = $booked`, "is CANCELLED, but its booking is BOOKED"},
+	"a cancelled order's booking": {"orders", `UPDATE orders SET (status, cancel_reason, placed_at) = ('CANCELLED', 'PAYMENT_FAILED', NULL) WHERE booking_id = $booked; UPDATE flashsale.bookings SET status = 'HELD' WHERE id = $booked`, "is CANCELLED, but its booking is still HELD for it"},
 	"two orders for a booking":    {"orders", `DROP INDEX orders_of_booking; UPDATE orders SET (cart_id, reservation_id, booking_id) = ('', '', $booked) WHERE cart_id <> '' AND status = 'PLACED'`, "but its booking is BOOKED for order"},
 	"an order not booked":         {"flashsale", `UPDATE bookings SET status = 'RELEASED' WHERE id = $booked`, "is PLACED, but its booking is RELEASED"},
 	"an order without booking":    {"flashsale", `DELETE FROM bookings WHERE id = $booked`, "is PLACED, but there is no booking $booked"},
@@ -88,6 +89,7 @@ var damage = map[string]struct{ part, sql, says string }{
 	"a sheet gone":               {"inventory", `DELETE FROM sheets`, "a gap before"},
 	"a sheet of other sums":      {"inventory", `UPDATE sheets SET held_after[1] = held_after[1] + 1`, "inventory: ledger of"},
 	"a key of no hold":           {"inventory", `UPDATE hold_answers SET reservation_id = 'res_x'`, "answered with reservation res_x, which was never held"},
+	"a cancelled order holds":    {"orders", `UPDATE orders SET (status, cancel_reason, placed_at) = ('CANCELLED', 'PAYMENT_FAILED', NULL) WHERE cart_id <> ''; DELETE FROM inventory.endings`, "is CANCELLED, but its units are HELD"},
 	"a cancelled order has sold": {"orders", `UPDATE orders SET (status, cancel_reason, placed_at) = ('CANCELLED', 'PAYMENT_FAILED', NULL) WHERE cart_id <> ''`, "but its units are COMMITTED"},
 
 	// Money by itself.

@@ -63,6 +63,8 @@ func (f fact) disagreements() (all []string) {
 		say("there is no booking %s", hold.BookingID)
 	case hold.BookingID != "" && sold != (f.booking.Status == flashsale.Booked && f.booking.OrderID == f.order.ID):
 		say("its booking is %s for order %q", f.booking.Status, f.booking.OrderID)
+	case hold.BookingID != "" && !sold && f.booking.Status == flashsale.Held && f.booking.OrderID == f.order.ID:
+		say("its booking is still %s for it", f.booking.Status)
 	case hold.BookingID != "" && undone != (f.booking.Status == flashsale.Undone && f.booking.OrderID == f.order.ID):
 		say("its booking is %s for order %q, and it was placed at %v", f.booking.Status, f.booking.OrderID, f.order.PlacedAt)
 	case hold.BookingID != "" && sold && !maps.Equal(f.ordered(), map[string]int{f.booking.VariantID: 1}):
@@ -72,7 +74,7 @@ func (f fact) disagreements() (all []string) {
 	case hold.BookingID != "":
 	case f.hold == nil:
 		say("there is no reservation %s", hold.ReservationID)
-	case sold != (f.hold.Status == inventory.Committed):
+	case sold != (f.hold.Status == inventory.Committed), f.hold.Status == inventory.Held:
 		say("its units are %s", f.hold.Status)
 	case undone != (f.hold.Status == inventory.Restocked):
 		say("its units are %s, and it was placed at %v", f.hold.Status, f.order.PlacedAt)
