@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -240,7 +241,7 @@ func TestManyFirstRequestsPlanOnce(t *testing.T) {
 }
 
 func TestManyOperationsPlanAtOnce(t *testing.T) {
-	e, _ := newEngine(t, "shop", newShop(t)...)
+	e, _ := newEngineWith(t, "shop", Config{PlanBudget: time.Minute}, newShop(t)...) // as on a machine with nothing else to do
 	fields := []string{"name", "rating", "reviews { text }", "variants { sku }", "variants { stock { available } }", "variants { stock { warehouse { city } } }"}
 	var wg sync.WaitGroup
 	for mask := 1; mask < 1<<len(fields); mask++ {

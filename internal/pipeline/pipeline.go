@@ -1,4 +1,4 @@
-// Package pipeline lets the statements of a PostgreSQL transaction travel together.
+// Package pipeline lets the statements of a PostgreSQL transaction travel together, and transactions of one statement right behind each other.
 package pipeline
 
 import (
