@@ -282,28 +282,40 @@ func TestCrashMatrixOfProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pools.close()
+	file := filepath.Join("..", "..", "docs", "crash-matrix-processes.md")
+	was, err := os.ReadFile(file)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	row := func(step apartStep, when string, killed *apart) string {
+		found, end := s.killApart(step, when, killed, sales, pools)
+		if end != step.end {
+			t.Errorf("%s, %s killed %s: ended as %q, want %q", step.call, killed.name, when, end, step.end)
+		}
+		return fmt.Sprintf("| `%s`, %s | %s | %s | %s | %s |\n", step.call, step.what, killed.name, map[string]string{"before": "the question", "after": "the answer"}[when]+" is on its way", found, end)
+	}
 	var table strings.Builder
 	table.WriteString(apartIntro)
 	for _, step := range apartSteps {
 		for _, when := range []string{"before", "after"} {
 			for _, killed := range []*apart{sales, orders} {
-				found, end := s.killApart(step, when, killed, sales, pools)
-				fmt.Fprintf(&table, "| `%s`, %s | %s | %s | %s | %s |\n", step.call, step.what, killed.name, map[string]string{"before": "the question", "after": "the answer"}[when]+" is on its way", found, end)
-				if end != step.end {
-					t.Errorf("%s, %s killed %s: ended as %q, want %q", step.call, killed.name, when, end, step.end)
+				is := row(step, when, killed)
+				for try := 0; try < 2 && !*update && !strings.Contains(string(was), is); try++ { // on a busy machine the others may not have come as far, or farther
+					t.Logf("found once: %s", is)
+					is = row(step, when, killed)
 				}
+				table.WriteString(is)
 			}
 		}
 	}
 	s.agrees()
-	file := filepath.Join("..", "..", "docs", "crash-matrix-processes.md")
 	if *update && !t.Failed() {
 		if err := os.WriteFile(file, []byte(table.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if is, err := os.ReadFile(file); err != nil || string(is) != table.String() {
-		t.Errorf("docs/crash-matrix-processes.md is not what happens (%v): run `go test ./cmd/souk -run TestCrashMatrixOfProcesses -update` and read the difference", err)
+	if !*update && string(was) != table.String() {
+		t.Errorf("docs/crash-matrix-processes.md is not what happens: run `go test ./cmd/souk -run TestCrashMatrixOfProcesses -update` and read the difference")
 	}
 }
 
