@@ -24,7 +24,7 @@ func TestTheDatabaseRefuses(t *testing.T) {
 		movement = `INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) VALUES `
 		both     = `UPDATE stock SET (seq, on_hand, held) = (%[1]d, %[2]d, %[3]d) WHERE variant_id = $v; UPDATE levels SET (seq, on_hand, held) = (%[1]d, %[2]d, %[3]d) WHERE variant_id = $v;`
 		ending   = `INSERT INTO endings VALUES `
-		hold     = `; INSERT INTO sheets SELECT s.* FROM jsonb_populate_record((SELECT x FROM sheets x WHERE variant_id = $v AND first_seq = 2), jsonb '{"id": "res_new", "first_seq": 5, "last_seq": 5, "held_after": [4]}' || jsonb '%s') AS s`
+		hold     = `; INSERT INTO sheets SELECT s.* FROM jsonb_populate_record((SELECT x FROM sheets x WHERE variant_id = $v AND first_seq = 2), jsonb '{"id": "res_new", "first_seq": 5, "last_seq": 5, "on_hand_after": [4], "held_after": [4]}' || jsonb '%s') AS s`
 	)
 	beyond := func(sheet string) string { return fmt.Sprintf(both, 5, 4, 4) + fmt.Sprintf(hold, sheet) }
 	// So far the ledger of v has: 1 ADJUST 5, 2 HOLD 2, 3 HOLD 1, 4 COMMIT 1; that is 4 on hand, 2 held.
@@ -63,6 +63,7 @@ func TestTheDatabaseRefuses(t *testing.T) {
 		"a hold among what was before":        {fmt.Sprintf(both, 5, 5, 2) + movement + `($v, 5, now(), 'ADJUST', 1, $w, 5, 2, NULL)` + fmt.Sprintf(hold, `{"first_seq": 1, "last_seq": 1}`), ""},
 		"a hold and a movement at once":       {fmt.Sprintf(both, 5, 4, 4) + movement + `($v, 5, now(), 'ADJUST', 1, $w, 5, 2, NULL)` + fmt.Sprintf(hold, `{}`), ""},
 		"a change without a movement":         {`UPDATE stock SET seq = seq WHERE variant_id = $v`, ""},
+		"a hold beside the sum":               {`UPDATE stock SET seq = 5 WHERE variant_id = $v; UPDATE levels SET (seq, held) = (5, 4) WHERE variant_id = $v` + fmt.Sprintf(hold, `{}`), ""},
 		"a hold of more than it says":         {beyond(`{"held_after": [3]}`), ""},
 		"a hold somewhere else":               {beyond(`{"warehouse_ids": ["wh_x"]}`), ""},
 		"a hold nowhere":                      {beyond(`{"places": [2]}`), "sheets_bounds"},
