@@ -61,7 +61,8 @@ func (l *Line) Leave() {
 	}
 }
 
-// A Place is somebody's turn on a line: to send once, and then to wait once.
+// A Place is somebody's turn on a line: to send once, and then to wait once, at once. Who sends on another place first may be stopped
+// for good, when the answers that nobody takes fill the socket: the server then reads nothing more either.
 type Place struct {
 	line   *Line
 	before <-chan struct{} // closed when it is this one's answer that comes next

@@ -42,17 +42,34 @@ func count(t *testing.T, pool *pgxpool.Pool) (n int) {
 	return n
 }
 
-// Whoever enters sends before the next one enters, and waits for nobody: all of them are on their way when the first waits.
+// silence has the server answer nothing on a line before it is told to.
+func silence(t *testing.T, pool *pgxpool.Pool) (answer func()) {
+	holder, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holder.Exec(t.Context(), `SELECT FROM count FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := holder.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Whoever enters sends before the next one enters, and waits for nobody: the first are all on their way before any is answered.
 func TestALineKeepsItsOrder(t *testing.T) {
 	pool, line := open(t)
-	const steps = 500
-	places := make([]*pipeline.Place, steps)
-	for i := range places {
-		places[i] = line.Enter()
-		places[i].Send(t.Context(), from(i))
-	}
+	answer := silence(t, pool)
+	const steps, silent = 500, 5
 	var wg sync.WaitGroup
-	for i, p := range places {
+	for i := range steps {
+		if i == silent {
+			answer()
+		}
+		p := line.Enter()
+		p.Send(t.Context(), from(i))
 		wg.Go(func() {
 			if rows, err := p.Wait(t.Context()); rows != 1 || err != nil {
 				t.Errorf("%d: %d, %v", i, rows, err)
@@ -119,13 +136,7 @@ func TestABrokenLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool, line := open(t)
-			holder, err := pool.Begin(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := holder.Exec(t.Context(), `SELECT FROM count FOR UPDATE`); err != nil { // so that nothing is answered yet
-				t.Fatal(err)
-			}
+			answer := silence(t, pool)
 			var places []*pipeline.Place
 			for i := range 3 {
 				places = append(places, line.Enter())
@@ -147,9 +158,7 @@ func TestABrokenLine(t *testing.T) {
 				t.Error("a broken line works")
 			}
 			line.Leave()
-			if err := holder.Rollback(t.Context()); err != nil {
-				t.Error(err)
-			}
+			answer()
 			pool.Close() // waits until all its connections are back
 		})
 	}
