@@ -2,8 +2,6 @@ package nats_test
 
 import (
 	"log/slog"
-	"net"
-	"net/url"
 	"testing"
 	"time"
 
@@ -12,22 +10,22 @@ import (
 
 	"github.com/souk-shop/souk/clients/nats"
 	devnats "github.com/souk-shop/souk/internal/devstores/nats"
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
 func TestAConnectionComesBack(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	cfg := devnats.Config{Dir: t.TempDir()}
+	at, err := quietport.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := devnats.Config{Dir: t.TempDir(), Addr: at}
 	server, err := devnats.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := url.Parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Addr = at.Host // the same again at the next start
 	back := make(chan struct{}, 1)
 	lost := make(chan struct{}, 1)
 	nc, err := nats.Open(t.Context(), server.URL(), "test", quiet,
@@ -89,12 +87,11 @@ func TestClosingLetsMessagesInFlightFinish(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := quietport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	free.Close()
-	if nc, err := nats.Open(t.Context(), "nats://"+free.Addr().String(), "test", quiet); err == nil {
+	if nc, err := nats.Open(t.Context(), "nats://"+nobody, "test", quiet); err == nil {
 		nc.Close()
 		t.Fatal("opened")
 	}

@@ -22,6 +22,7 @@ import (
 	shop "github.com/souk-shop/souk/clients/souk"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/quietport"
 	"github.com/souk-shop/souk/subgraphs/accounts"
 	"github.com/souk-shop/souk/subgraphs/accounts/argon2id"
 	accountstore "github.com/souk-shop/souk/subgraphs/accounts/postgres"
@@ -58,8 +59,8 @@ func openBazaar(ctx context.Context, dir string, p *process) (*bazaar, error) {
 		return nil, err
 	}
 	m := &bazaar{dir: dir, engines: e, apart: true, url: e.postgres.URL("souk")}
-	gateway, err1 := freeAddress()
-	private, err2 := freeAddress()
+	gateway, err1 := quietport.Address()
+	private, err2 := quietport.Address()
 	if err := errors.Join(err1, err2); err != nil {
 		m.close()
 		return nil, err
@@ -97,7 +98,7 @@ func (m *bazaar) open(ctx context.Context, processes int) error {
 	}
 	var at []string
 	for range processes {
-		addr, err := freeAddress()
+		addr, err := quietport.Address()
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/souk-shop/souk/internal/quietport"
 	"github.com/souk-shop/souk/internal/supervise"
 )
 
@@ -44,7 +44,7 @@ func startChildWith(ctx context.Context, data string, settings []string, args ..
 	if err != nil {
 		return nil, err
 	}
-	private, err := freeAddress()
+	private, err := quietport.Address()
 	if err != nil {
 		return nil, err
 	}
@@ -154,15 +154,6 @@ func importFeed(ctx context.Context, base, feed, mapping string, progress io.Wri
 		return fmt.Errorf("import of %s: %w", feed, err)
 	}
 	return nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func lastLines(file string, n int) string {

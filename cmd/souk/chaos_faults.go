@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 // everyProcess is the target of what befalls all processes at once.
@@ -98,7 +97,7 @@ func newNetwork(upstream string) *chaosNetwork {
 
 // way opens a process's way, and returns where it begins.
 func (n *chaosNetwork) way(process string) (string, error) {
-	at, err := quietAddress()
+	at, err := quietport.Address()
 	if err != nil {
 		return "", err
 	}
@@ -173,31 +172,4 @@ func sleepFor(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
-}
-
-var quietPorts struct {
-	sync.Mutex
-	ports []int
-}
-
-// quietAddress returns an address of this machine that stays free while nobody listens there: it is out of the range that
-// connections on their way out are given ports from.
-func quietAddress() (string, error) {
-	quietPorts.Lock()
-	defer quietPorts.Unlock()
-	for range 1000 {
-		port := 10_000 + rand.IntN(20_000)
-		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if slices.Contains(quietPorts.ports, port) {
-			continue
-		}
-		l, err := net.Listen("tcp", at)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		quietPorts.ports = append(quietPorts.ports, port)
-		return at, nil
-	}
-	return "", fmt.Errorf("no port of this machine is free")
 }

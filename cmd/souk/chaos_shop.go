@@ -21,6 +21,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/devstores/nats"
 	"github.com/souk-shop/souk/internal/devstores/postgres"
+	"github.com/souk-shop/souk/internal/quietport"
 	"github.com/souk-shop/souk/internal/supervise"
 )
 
@@ -65,7 +66,7 @@ func openChaosShop(ctx context.Context, dir string, together bool, program strin
 			s.close()
 		}
 	}()
-	at, err := quietAddress()
+	at, err := quietport.Address()
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (s *chaosShop) start(ctx context.Context, groups [][]string, program string
 			p.name = "others"
 		}
 		for _, part := range parts {
-			at, err := quietAddress()
+			at, err := quietport.Address()
 			if err != nil {
 				return err
 			}

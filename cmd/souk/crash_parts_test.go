@@ -20,6 +20,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/call"
 	"github.com/souk-shop/souk/internal/id"
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 // With this variable set the test binary serves the part it names, as souk serve does, until it is killed.
@@ -176,7 +177,7 @@ func openApart(t *testing.T) (s *testShop, sales, orders *apart) {
 	}
 	settled := map[string]string{"SOUK_LOG_LEVEL": "error"}
 	for _, part := range []string{"FLASHSALE", "ORDERS"} {
-		at, err := quietAddress()
+		at, err := quietport.Address()
 		if err != nil {
 			t.Fatal(err)
 		}

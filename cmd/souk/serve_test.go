@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 // otherSupergraph is somebody else's: two subgraphs, one type between them.
@@ -133,13 +134,12 @@ func serveFor(t *testing.T, env map[string]string, args ...string) {
 	t.Fatalf("souk %v does not answer", args)
 }
 
-// unusedAddress is an address nobody listens at right now.
+// unusedAddress is an address nobody listens at.
 func unusedAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := quietport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return at
 }

@@ -3,12 +3,12 @@ package natstest
 
 import (
 	"log/slog"
-	"net/url"
 	"testing"
 
 	"github.com/souk-shop/souk/clients/nats"
 	devnats "github.com/souk-shop/souk/internal/devstores/nats"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 // New returns a connection to a fresh server, which ends with the test. It takes some 10 ms.
@@ -36,20 +36,18 @@ func Server(t testing.TB) *devnats.Server {
 // Restartable returns a server, and what stops it and starts it again at the same address.
 func Restartable(t testing.TB) (server *devnats.Server, restart func()) {
 	t.Helper()
-	cfg := devnats.Config{Dir: t.TempDir()}
+	at, err := quietport.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := devnats.Config{Dir: t.TempDir(), Addr: at}
 	start := func() {
-		var err error
 		if server, err = devnats.Start(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
 	start()
 	t.Cleanup(func() { server.Stop() })
-	at, err := url.Parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Addr = at.Host
 	return server, func() {
 		server.Stop()
 		start()

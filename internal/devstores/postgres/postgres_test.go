@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/internal/devstores/postgres"
+	"github.com/souk-shop/souk/internal/quietport"
 )
 
 // The test binary is its own victim: with this variable set it starts a server, does as told and waits to be killed.
@@ -123,14 +124,14 @@ func TestDataIsThereNextTime(t *testing.T) {
 // What was acknowledged is there after a kill, and whoever knew the server's port finds it again.
 func TestAKilledServerComesBack(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := quietport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := postgres.Config{Dir: shared(t), Databases: []string{"souk"}, Port: l.Addr().(*net.TCPAddr).Port}
-	l.Close()
+	listen := netip.MustParseAddrPort(free)
+	cfg := postgres.Config{Dir: shared(t), Databases: []string{"souk"}, Port: int(listen.Port())}
 	s := start(t, cfg)
-	at := fmt.Sprintf("postgres://postgres@%s/souk?sslmode=disable", l.Addr())
+	at := fmt.Sprintf("postgres://postgres@%s/souk?sslmode=disable", listen)
 	conn, err := pgx.Connect(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
