@@ -16,7 +16,7 @@ dev: deps build ## run the whole shop at http://127.0.0.1:4000 with something to
 
 test: deps deps-node deps-redis ## run every test, with the race detector
 	@cd schema && node --test
-	@$(WITH_POSTGRES) go test -race -timeout 10m ./...
+	@$(WITH_POSTGRES) go test -race -timeout 15m ./...
 
 check: deps-node ## what a review would find: stale generated code, formatting, vet, staticcheck, import rules
 	@scripts/fresh.sh $(SUBGRAPHS)
