@@ -19,7 +19,9 @@ func TestTheHundredthHoldReadsNoMoreThanTheFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := setup(t)
 			v := s.stocked(1000, s.warehouse("BLR-1"))
-			reads := func() int64 { return pgtest.Reads(t, s.pool, "sheets", "movements", "endings", "hold_answers", "answers", "outbox") }
+			reads := func() int64 {
+				return pgtest.Reads(t, s.pool, "sheets", "movements", "endings", "hold_answers", "answers", "outbox")
+			}
 			lot := func() (holds, ends int64) {
 				var held []string
 				before := reads()
