@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A balancer is one address in front of several, which take connections in turn, as a cluster's service is.
+// A balancer is one address in front of several, which take connections in turn, as a cluster's service is; one that takes none is passed over.
 type balancer struct {
 	net.Listener
 	to    []string
@@ -37,11 +37,17 @@ func (b *balancer) join(in net.Conn) {
 	defer b.drop(in)
 	b.mu.Lock()
 	b.conns[in] = struct{}{}
-	at := b.to[b.turn%len(b.to)]
+	first := b.turn
 	b.turn++
 	b.mu.Unlock()
-	out, err := net.Dial("tcp", at)
-	if err != nil {
+	var out net.Conn
+	for i := range b.to {
+		var err error
+		if out, err = net.Dial("tcp", b.to[(first+i)%len(b.to)]); err == nil {
+			break
+		}
+	}
+	if out == nil {
 		return
 	}
 	defer out.Close()

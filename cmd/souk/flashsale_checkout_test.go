@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,6 +30,7 @@ func TestFlashSaleCheckout(t *testing.T) {
 		"S115 S130 a booking has its user, item and price":     bookingHasAll,
 		"S118 what fails at any stage gives the unit back":     failsAtAnyStage,
 		"S123 the timeline lists each step":                    timelineListsAll,
+		"S125 one call takes all that a sale has":              allInOneCall,
 		"S126 S128 the sale is seen and the product chosen":    seenAndChosen,
 		"S129 booking returns the counts":                      bookingReturnsCounts,
 		"S134 events are exported in order, and shown at once": exportedInOrder,
@@ -238,6 +241,44 @@ func timelineListsAll(t *testing.T, s *testShop) {
 	ann.until(orderOf, vars{"id": order}, func(a answer) bool {
 		return steps(a) == paid+" CANCEL_REQUESTED CANCELLED STOCK_RETURNED PAYMENT_REFUNDED"
 	})
+}
+
+// One call sets up all that a sale has, and what was said is what the sale shows.
+func allInOneCall(t *testing.T, s *testShop) {
+	lamp := s.sell("Particular Lamp", "19.90", 2, 9)
+	at := func(wait time.Duration) string {
+		return time.Now().UTC().Add(wait).Truncate(time.Second).Format(time.RFC3339)
+	}
+	sale := map[string]any{
+		"title": "By Appointment", "limitPerAccount": 3, "holdSeconds": 77, "startsAt": at(2 * time.Hour), "endsAt": at(3 * time.Hour), "admission": "FIFO",
+		"roomOpensAt": at(time.Hour), "challengeDifficulty": 4321, "admitPerSecond": 17, "admissionSeconds": 88,
+	}
+	in := map[string]any{"idempotencyKey": id.New(id.Event), "offers": []map[string]any{
+		{"variantId": lamp.variants[0], "price": usd("9.90"), "quantity": 4, "limitPerAccount": 2}, {"variantId": lamp.variants[1], "price": usd("8.90"), "quantity": 5, "limitPerAccount": 1}}}
+	maps.Copy(in, sale)
+	typed := s.guest().do(`{ __type(name: "FlashSaleSaveInput") { inputFields { name } } }`, nil)
+	for _, f := range list(typed.at("__type.inputFields")) {
+		if name := text(walk(f, "name")); in[name] == nil && name != "id" { // which names a sale that is there already
+			t.Errorf("nobody says %s", name)
+		}
+	}
+	saved := text(s.seller.do(flashSaleSave, vars{"i": in}).at("flashSaleSave.flashSale.id"))
+	got := s.guest().do(`query ($id: ID!) { flashSale(id: $id) { status title limitPerAccount holdSeconds startsAt endsAt admission roomOpensAt challengeDifficulty admitPerSecond admissionSeconds
+		offers { variant { id } price { amount currencyCode } quantity limitPerAccount } live { remaining } } }`, vars{"id": saved})
+	for field, want := range sale {
+		if is := got.at("flashSale." + field); fmt.Sprint(is) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", field, is, want)
+		}
+	}
+	for i, o := range in["offers"].([]map[string]any) {
+		is := list(got.at("flashSale.offers"))[i]
+		if walk(is, "variant.id") != o["variantId"] || !reflect.DeepEqual(walk(is, "price"), o["price"]) || number(walk(is, "quantity")) != o["quantity"] || number(walk(is, "limitPerAccount")) != o["limitPerAccount"] {
+			t.Errorf("%v, want %v", is, o)
+		}
+	}
+	if text(got.at("flashSale.status")) != "SCHEDULED" || number(got.at("flashSale.live.remaining")) != 9 || s.available(lamp.variants[0]) != 5 || s.available(lamp.variants[1]) != 4 {
+		t.Errorf("%v, %d and %d of 9 in stock", got.data, s.available(lamp.variants[0]), s.available(lamp.variants[1]))
+	}
 }
 
 func seenAndChosen(t *testing.T, s *testShop) {

@@ -170,6 +170,8 @@ func mixedBuyers(t *testing.T, s *testShop) {
 // A providersPayment is a payment in the provider's own books.
 type providersPayment struct {
 	Key, Reference                 string
+	Outcome                        string // "" while it is being decided
+	Amount                         struct{ Amount int }
 	Authorized, Captured, Refunded int
 	Voided                         bool
 }

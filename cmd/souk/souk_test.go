@@ -31,6 +31,7 @@ func TestShop(t *testing.T) {
 		"live stock is pushed":                   liveStock,
 		"every node is found by its id":          nodes,
 	}
+	maps.Copy(tests, purchases)
 	t.Run("together", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {

@@ -99,9 +99,22 @@ func (o Order) ExpiresAt() *time.Time {
 	return &o.Deadline
 }
 
-// Final tells whether nothing will happen to the order any more.
+// Final tells whether nothing will happen to the order any more. Of one that is cancelled the money may still be on its way back: payments sees to
+// that by itself, but the buyer wants to hear of it.
 func (o Order) Final() bool {
-	return (o.Status == Delivered || o.Status == Cancelled && o.Saga.StockSettled) && o.Saga.PaymentSettled
+	if o.Status == Cancelled && (!o.Saga.StockSettled || o.Saga.moneyMoves()) {
+		return false
+	}
+	return (o.Status == Delivered || o.Status == Cancelled) && o.Saga.PaymentSettled
+}
+
+// moneyMoves tells whether the provider has not let go or given back yet what there is to let go or to give back.
+func (s Saga) moneyMoves() bool {
+	switch s.PaymentStatus {
+	case "PENDING", "ACTION_REQUIRED", "AUTHORIZED", "CAPTURED", "PARTIALLY_REFUNDED":
+		return true
+	}
+	return false
 }
 
 // For returns what somebody may see of the order: who bought it, and staff, all of it; a seller their own lines and what these cost;

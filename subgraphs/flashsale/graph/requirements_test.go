@@ -416,6 +416,13 @@ func TestS141SeveralVariants(t *testing.T) {
 		t.Errorf("%v", outcomes)
 	}
 	s.want(saleID, "SOLD_OUT 0/24/0")
+	each := s.ask(guest, `query ($id: ID!) { flashSale(id: $id) { live { offers { variantId remaining held sold } } } }`, map[string]any{"id": saleID})
+	for i, v := range variants {
+		of := fmt.Sprintf("data.flashSale.live.offers.%d.", i)
+		if is := at(each, of+"variantId") + " " + at(each, of+"remaining") + "/" + at(each, of+"held") + "/" + at(each, of+"sold"); is != v+" 0/8/0" {
+			t.Errorf("%s, want %s 0/8/0", is, v)
+		}
+	}
 	if got := s.book(accounts(1)[0], saleID, "", "key-00000001"); at(got, "data.flashSaleBook.userErrors.0.field") != "[input variantId]" {
 		t.Errorf("which of three: %v", got)
 	}

@@ -68,25 +68,32 @@ type unwatched struct{}
 func (unwatched) Watch(context.Context, string) <-chan struct{} { return nil }
 
 type shop struct {
-	t     *testing.T
-	store *counting
-	h     http.Handler
+	t        *testing.T
+	store    *counting
+	checkout *orders.Checkout
+	h        http.Handler
+	payment  string // of every order
+	bankSays string // when its money is to be let go
 }
 
 func setup(t *testing.T) *shop {
 	t.Parallel()
-	s := &shop{t: t, store: &counting{Store: postgres.NewStore(pgtest.New(t, postgres.Migrations), idle{})}}
+	s := &shop{t: t, store: &counting{Store: postgres.NewStore(pgtest.New(t, postgres.Migrations), idle{})}, payment: id.New(id.Payment), bankSays: "VOIDED"}
 	bus := call.Local(
 		events.ReleaseStock.Handle(func(context.Context, events.ReservationRequest) (events.ReservationReply, error) {
 			return events.ReservationReply{Status: "RELEASED"}, nil
 		}),
-		events.AbandonPayments.Handle(func(context.Context, events.AbandonRequest) (events.AbandonReply, error) {
-			return events.AbandonReply{}, nil
+		events.AbandonPayments.Handle(func(_ context.Context, r events.AbandonRequest) (events.AbandonReply, error) {
+			return events.AbandonReply{Payments: []events.Payment{{PaymentID: s.payment, Version: 2, OrderID: r.OrderID, Status: s.bankSays}}}, nil
 		}),
 	)
-	checkout := orders.NewCheckout(s.store, bus, clock.Hold(ten), time.Hour)
-	s.h = graph.Handler(orders.New(s.store), checkout, unwatched{}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	s.checkout = orders.NewCheckout(s.store, bus, clock.Hold(ten), time.Hour)
+	s.h = s.watchedBy(unwatched{})
 	return s
+}
+
+func (s *shop) watchedBy(w graph.Watcher) http.Handler {
+	return graph.Handler(orders.New(s.store), s.checkout, w, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
 }
 
 // order is one of ann's of a lamp and two rugs, which waits for its payment.
@@ -109,7 +116,7 @@ func (s *shop) order() orders.Order {
 	if _, err = s.store.Create(s.t.Context(), a, o); err != nil {
 		s.t.Fatal(err)
 	}
-	promised := events.Payment{PaymentID: id.New(id.Payment), Version: 1, OrderID: o.ID, Status: "ACTION_REQUIRED"}
+	promised := events.Payment{PaymentID: s.payment, Version: 1, OrderID: o.ID, Status: "ACTION_REQUIRED"}
 	tell := orders.NewCheckout(s.store, nil, clock.Hold(ten), time.Hour)
 	if o, err = s.store.Change(s.t.Context(), o.ID, tell.PaymentChanged(promised)); err != nil {
 		s.t.Fatal(err)
@@ -254,7 +261,7 @@ func TestOrderCancel(t *testing.T) {
 	if _, errs := s.ask(viewer.Viewer{}, cancel, input(o.ID, "cancel-0001")); !strings.Contains(errs, "UNAUTHENTICATED") {
 		t.Errorf("a guest: %s", errs)
 	}
-	want := `{"orderCancel":{"order":{"status":"CANCELLED","cancelReason":"CUSTOMER","timeline":[{"kind":"PAYMENT_ACTION_REQUIRED"},{"kind":"CANCELLED"},{"kind":"STOCK_RELEASED"}]},"userErrors":[]}}`
+	want := `{"orderCancel":{"order":{"status":"CANCELLED","cancelReason":"CUSTOMER","timeline":[{"kind":"PAYMENT_ACTION_REQUIRED"},{"kind":"CANCELLED"},{"kind":"STOCK_RELEASED"},{"kind":"PAYMENT_VOIDED"}]},"userErrors":[]}}`
 	for _, key := range []string{"cancel-0001", "cancel-0001", "cancel-0002"} {
 		if got, errs := s.ask(ann, cancel, input(o.ID, key)); got != want || errs != "" {
 			t.Errorf("under %s: %s %s", key, got, errs)
@@ -294,5 +301,41 @@ func TestS84WhoWatchesAnOrder(t *testing.T) {
 		if !strings.Contains(got, c.want) || strings.Contains(c.want, "code") && strings.Contains(got, "lamp") {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// toldBy is a watcher that tells of a change when something is sent.
+type toldBy chan struct{}
+
+func (c toldBy) Watch(context.Context, string) <-chan struct{} { return c }
+
+// Who watches a cancelled order hears that the money is back, though the provider took its time over it.
+func TestS86WhoWatchesHearsThatTheMoneyIsBack(t *testing.T) {
+	s := setup(t)
+	o := s.order()
+	s.bankSays = "CAPTURED" // and nothing yet of a refund
+	s.ask(ann, cancel, map[string]any{"i": map[string]any{"orderId": o.ID, "idempotencyKey": "cancel-0001"}})
+	changes, ended := make(toldBy), make(chan string, 1)
+	go func() {
+		body, _ := json.Marshal(map[string]any{"query": `subscription ($id: ID!) { orderUpdated(id: $id) { status timeline { kind } } }`, "variables": map[string]any{"id": o.ID}})
+		req := httptest.NewRequestWithContext(viewer.With(t.Context(), ann), "POST", "/graphql", strings.NewReader(string(body)))
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "text/event-stream")
+		rec := httptest.NewRecorder()
+		s.watchedBy(changes).ServeHTTP(rec, req)
+		ended <- rec.Body.String()
+	}()
+	select {
+	case changes <- struct{}{}:
+	case said := <-ended:
+		t.Fatalf("it ended with %s", said)
+	}
+	back := events.Payment{PaymentID: s.payment, Version: 3, OrderID: o.ID, Status: "REFUNDED"}
+	if _, err := s.store.Change(t.Context(), o.ID, s.checkout.PaymentChanged(back)); err != nil {
+		t.Fatal(err)
+	}
+	changes <- struct{}{}
+	if said := <-ended; !strings.Contains(said, `"PAYMENT_REFUNDED"`) || strings.Count(said, "event: next") != 2 {
+		t.Errorf("%s", said)
 	}
 }
