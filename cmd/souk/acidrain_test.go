@@ -72,7 +72,7 @@ func lastPiece(t *testing.T, s *testShop) {
 	for range 100 {
 		got[<-kinds]++
 	}
-	if got["CheckoutPlaced"] != 1 || got["OUT_OF_STOCK"] != 99 || s.available(variant) != 0 {
+	if got["CheckoutPlaced"] != 1 || got["NOT_ENOUGH_STOCK"] != 99 || s.available(variant) != 0 {
 		t.Errorf("%v, %d left", got, s.available(variant))
 	}
 	page := s.guest().do(`query ($id: ID!) { node(id: $id) { ... on ProductVariant { stock { state } } } }`, vars{"id": variant})

@@ -81,7 +81,7 @@ func goneForOthers(t *testing.T, s *testShop) {
 	if number(seen.at("node.stock.available")) != 0 || text(seen.at("node.stock.state")) != "OUT_OF_STOCK" || text(seen.at("cart.problems.0.code")) != "OUT_OF_STOCK" {
 		t.Errorf("another sees %v", seen.data)
 	}
-	if got := bob.do(checkout, in()); text(got.at("checkoutComplete.result.kind")) != "CheckoutRejected" || bought(got) != "OUT_OF_STOCK" {
+	if got := bob.do(checkout, in()); text(got.at("checkoutComplete.result.kind")) != "CheckoutRejected" || bought(got) != "NOT_ENOUGH_STOCK" {
 		t.Errorf("another buys it: %v", got.data)
 	}
 

@@ -258,7 +258,7 @@ func shortages(cart events.CartSnapshot, short []events.Shortage) []events.CartP
 			}
 			p := events.CartProblem{Code: "NOT_ENOUGH_STOCK", Message: fmt.Sprintf("Only %d of %s can be had.", s.Available, l.Title), LineID: l.LineID, AvailableQuantity: &s.Available}
 			if s.Available == 0 {
-				p.Code, p.Message = "OUT_OF_STOCK", l.Title+" is sold out."
+				p.Message = l.Title + " is sold out."
 			}
 			problems = append(problems, p)
 		}

@@ -106,7 +106,7 @@ func TestRejections(t *testing.T) {
 		spoil func(*world, *orders.Input)
 		want  string
 	}{
-		"sold out":      {func(w *world, _ *orders.Input) { w.available = 0 }, "OUT_OF_STOCK"},
+		"sold out":      {func(w *world, _ *orders.Input) { w.available = 0 }, "NOT_ENOUGH_STOCK"},
 		"short":         {func(w *world, _ *orders.Input) { w.cart.Lines[0].Quantity = 9 }, "NOT_ENOUGH_STOCK"},
 		"another total": {func(_ *world, in *orders.Input) { in.ExpectedTotal.Amount-- }, "PRICE_CHANGED"},
 		"other money":   {func(_ *world, in *orders.Input) { in.ExpectedTotal.Currency = "EUR" }, "PRICE_CHANGED"},

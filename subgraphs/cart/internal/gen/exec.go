@@ -829,9 +829,9 @@ type CartCost @shareable {
 
 "Why a cart cannot be bought as it is."
 enum CartProblemCode {
-  "None is left."
+  "None is left, as a cart shows."
   OUT_OF_STOCK
-  "Fewer are left than asked for."
+  "Fewer are left than asked for; at the checkout, perhaps none."
   NOT_ENOUGH_STOCK
   "The price is another than when the line was added, or than the total expected."
   PRICE_CHANGED

@@ -237,9 +237,9 @@ func (e CartErrorCode) MarshalJSON() ([]byte, error) {
 type CartProblemCode string
 
 const (
-	// None is left.
+	// None is left, as a cart shows.
 	CartProblemCodeOutOfStock CartProblemCode = "OUT_OF_STOCK"
-	// Fewer are left than asked for.
+	// Fewer are left than asked for; at the checkout, perhaps none.
 	CartProblemCodeNotEnoughStock CartProblemCode = "NOT_ENOUGH_STOCK"
 	// The price is another than when the line was added, or than the total expected.
 	CartProblemCodePriceChanged CartProblemCode = "PRICE_CHANGED"
