@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 
-
 	"github.com/souk-shop/souk/dataloaders"
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/subgraph"
