@@ -30,6 +30,9 @@ func newSquare() *square {
 }
 
 func (q *square) Execute(ctx context.Context, _ engine.Request, to transport.Reply) {
+	if to.Accept(engine.Subscription, false) != nil {
+		return
+	}
 	h := to.(transport.Hearer)
 	done := sync.OnceFunc(h.Stay())
 	q.mu.Lock()
