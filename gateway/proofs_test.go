@@ -109,6 +109,35 @@ func TestWrongProofs(t *testing.T) {
 	}
 }
 
+// A script with more accounts than one budget can empty is bounded by its address, and whoever asks from elsewhere is served.
+func TestWrongProofsOfManyAccounts(t *testing.T) {
+	var fetches atomic.Int64
+	h := open(t, func(c *gateway.Config) {
+		var err error
+		c.Rate, err = rate.New(rate.Config{
+			Account: rate.Budget{PerSecond: 1, Burst: 2_000}, Address: rate.Budget{PerSecond: 1, Burst: 2_000},
+			Store: rate.NewMemory(clock.Hold(time.Now())), Metrics: c.Metrics,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Proxies, c.Upstream = 1, guarded(&fetches)
+	})
+	const accounts = 25 // each could be wrong eight times
+	for i := range 20 * accounts {
+		res, body := h.ask(t, unproved, here, response, "Authorization: Bearer "+h.sign(jwt.MapClaims{"sub": fmt.Sprint("acc_", i%accounts)}))
+		if i >= 100 && (res.StatusCode != 429 || !strings.Contains(body, `"budget":"address"`)) {
+			t.Fatalf("%d: %s %s", i, res.Status, body)
+		}
+	}
+	if n := fetches.Load(); n != 2_000/(10+10) {
+		t.Errorf("%d wrong proofs reached the subgraph", n)
+	}
+	if res, body := h.ask(t, proved, there, response, "Authorization: Bearer "+h.sign(jwt.MapClaims{"sub": "acc_buyer"})); res.StatusCode != 200 {
+		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
 // However many ask at once, no more is let through than was under way before the first answers came.
 func TestWrongProofsAtOnce(t *testing.T) {
 	const callers = 16

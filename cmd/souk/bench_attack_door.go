@@ -102,7 +102,7 @@ func (d *door) journey(ctx context.Context, b doorBuyer) (took []time.Duration, 
 	return took, nil
 }
 
-// send asks from an address and returns the data, or the code of the refusal.
+// send asks from an address and returns the data, or the code of the refusal and, of one that is for asking too much, whose budget is spent.
 func send(ctx context.Context, client *http.Client, to, token, address, query string, variables map[string]any) (code string, data json.RawMessage, err error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
@@ -127,13 +127,17 @@ func send(ctx context.Context, client *http.Client, to, token, address, query st
 	}
 	var a struct {
 		Data   json.RawMessage
-		Errors []struct{ Extensions struct{ Code string } }
+		Errors []struct{ Extensions struct{ Code, Budget string } }
 	}
 	if err := json.Unmarshal(text, &a); err != nil || res.StatusCode >= 500 {
 		return "", nil, fmt.Errorf("%s %.200s", res.Status, text)
 	}
 	if len(a.Errors) > 0 {
-		return a.Errors[0].Extensions.Code, nil, nil
+		is := a.Errors[0].Extensions
+		if is.Budget != "" {
+			is.Code += " by " + is.Budget
+		}
+		return is.Code, nil, nil
 	}
 	var payloads map[string]struct{ UserErrors []struct{ Code string } }
 	if json.Unmarshal(a.Data, &payloads) == nil {

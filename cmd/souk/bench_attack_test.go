@@ -24,12 +24,12 @@ func TestScriptKeepsItsRate(t *testing.T) {
 			return
 		}
 		w.WriteHeader(http.StatusTooManyRequests)
-		w.Write([]byte(`{"errors":[{"extensions":{"code":"THROTTLED"}}]}`))
+		w.Write([]byte(`{"errors":[{"extensions":{"code":"THROTTLED","budget":"address"}}]}`))
 	}))
 	defer s.Close()
 	row := &attackRow{Script: map[string]int{}}
 	(&script{to: s.URL, perSecond: 200}).run(t.Context(), 250*time.Millisecond, row)
-	if n := asked.Load(); n > 50 || row.Script["THROTTLED"]+row.Script["CHALLENGE_FAILED"] != int(n) || row.Sent != float64(n)/0.25 {
+	if n := asked.Load(); n > 50 || row.Script["THROTTLED by address"]+row.Script["CHALLENGE_FAILED"] != int(n) || row.Sent != float64(n)/0.25 {
 		t.Errorf("%d were asked: %+v", n, row)
 	}
 }

@@ -1,6 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +42,39 @@ func (b buyer) payBooking(booking, price, digits string) answer {
 	return b.do(checkout, vars{"i": in})
 }
 
+// stream asks by server-sent events, and returns what reads the next event.
+func (s *testShop) stream(query string, v vars) (event func() string) {
+	s.t.Helper()
+	body, _ := json.Marshal(map[string]any{"query": query, "variables": v})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { res.Body.Close() })
+	if !res.Close {
+		s.t.Error("the connection stays the server's, so each event wakes a goroutine")
+	}
+	lines := bufio.NewScanner(res.Body)
+	return func() string {
+		s.t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				return data
+			}
+		}
+		s.t.Fatalf("the stream ended: %v", lines.Err())
+		return ""
+	}
+}
+
 // A sale from its set-up to its end, through the gateway: two units, a buyer who pays, one whose card is declined, and one who
 // takes what came back.
 func TestFlashSale(t *testing.T) {
@@ -50,6 +89,8 @@ func TestFlashSale(t *testing.T) {
 	}
 	ann, bob, eve := s.buyer(), s.buyer(), s.buyer()
 	watch := s.guest().watch(`subscription ($id: ID!) { flashSaleChanged(id: $id) { status remaining held sold seq } }`, vars{"id": sale})
+
+	heard := s.stream(`subscription ($id: ID!) { flashSaleChanged(id: $id) { status remaining held sold seq } }`, vars{"id": sale})
 
 	annBooked := text(ann.book(sale).at("flashSaleBook.result.id"))
 	again := ann.book(sale)
@@ -79,6 +120,8 @@ func TestFlashSale(t *testing.T) {
 		t.Fatalf("%v", got.data)
 	}
 	watch.until(func(a answer) bool { return number(a.at("flashSaleChanged.sold")) == 2 })
+	for !strings.Contains(heard(), `"sold":2,`) { // by an event stream it can be heard as well
+	}
 	if got := bob.book(sale); got.at("flashSaleBook.result.final") != true {
 		t.Errorf("%v", got.data)
 	}

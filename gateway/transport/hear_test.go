@@ -30,6 +30,9 @@ func newSquare() *square {
 }
 
 func (q *square) Execute(ctx context.Context, _ engine.Request, to transport.Reply) {
+	if to.Accept(engine.Subscription, false) != nil {
+		return
+	}
 	h := to.(transport.Hearer)
 	done := sync.OnceFunc(h.Stay())
 	q.mu.Lock()
@@ -224,6 +227,33 @@ func TestHearNothingOfWhatIsOver(t *testing.T) {
 	}
 	if heard > 10 {
 		t.Errorf("%d of 100 that were over", heard)
+	}
+	s.close()
+}
+
+// Who reads slowly may ping meanwhile, and is not given up for it: nobody waits for room for the answer, which comes in its turn. The
+// newest ping is answered.
+func TestHearSlowlyAndPing(t *testing.T) {
+	h, q := openSquare(t, nil)
+	s := h.dial(t).greet()
+	s.send(subscribe("1", "subscription { n }"))
+	<-q.came
+	large := fmt.Sprintf(`{"data":%q}`, strings.Repeat("x", 16<<20)) // more than the kernel takes
+	q.tell(large)
+	s.conn.Write(append(frame(opPing, "first"), frame(opPing, "second")...))
+	s.send(complete("1"))
+	<-q.left // what came after the pings was read
+	s.expect(`{"id":"1","type":"next","payload":` + large + `}`)
+	for _, want := range []string{"second", "third", ""} {
+		if op, got := s.frame(); op != opPong || string(got) != want {
+			t.Errorf("%q is answered by %.80q (frame %x)", want, got, op)
+		}
+		switch want {
+		case "second":
+			s.conn.Write(frame(opPing, "third"))
+		case "third":
+			s.conn.Write(frame(opPing, ""))
+		}
 	}
 	s.close()
 }

@@ -66,15 +66,28 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, accept.json, refusalOf(err))
 		return
 	}
-	ctx, cancel := context.WithCancel(viewer.With(r.Context(), who))
-	defer cancel()
-	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until, cancel: cancel}
+	ctx, cancel := context.WithCancel(viewer.With(context.WithoutCancel(r.Context()), who))
+	unhook := context.AfterFunc(r.Context(), cancel)
+	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until, ctx: ctx, cancel: cancel}
 	if to.get && r.Header.Get("Authorization") == "" {
 		to.has = r.Header.Values("If-None-Match")
 		to.public = true
 	}
-	h.Executor.Execute(ctx, request, to)
-	to.end(ctx)
+	listener := &hearing{httpReply: to, unhook: unhook}
+	defer func() {
+		if listener.ear == nil { // else it goes on by itself
+			cancel()
+		}
+	}()
+	var reply Reply = to
+	if accept.events && hears(w, r) {
+		reply = listener
+	}
+	h.Executor.Execute(ctx, request, reply)
+	if listener.ear == nil {
+		to.endStream()
+		to.undoAll()
+	}
 }
 
 // refuse answers a request that is not GraphQL over HTTP, or not allowed: the status says so in every format.
@@ -163,7 +176,8 @@ type httpReply struct {
 	w      http.ResponseWriter
 	get    bool
 	accept acceptable
-	until  time.Time // when the caller's session ends
+	until  time.Time       // when the caller's session ends
+	ctx    context.Context // the operation's
 	cancel context.CancelFunc
 	public bool     // nothing in the request says who asks, and its answer may be kept along the way
 	has    []string // entity tags of what the caller has
@@ -255,15 +269,18 @@ func (to *httpReply) openStream() {
 	to.stream = newParts(to.w, to.h.WriteWait)
 }
 
-// end closes the answer; one that was cut short is not called complete, so the caller asks again.
-func (to *httpReply) end(ctx context.Context) {
+// endStream closes the answer; one that was cut short is not called complete, so the caller asks again.
+func (to *httpReply) endStream() {
 	switch {
 	case to.stream == nil:
-	case ctx.Err() != nil:
+	case to.ctx.Err() != nil:
 		to.stream.close()
 	default:
 		to.stream.complete()
 	}
+}
+
+func (to *httpReply) undoAll() {
 	for _, undo := range to.undo {
 		undo()
 	}

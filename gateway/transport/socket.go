@@ -44,11 +44,13 @@ type socket struct {
 	expiry      *time.Timer           // ends the socket with the session; nil for never
 	operations  map[string]*operation // by id; what is here may still send
 	queue       []waiting
-	queued      int  // bytes in queue
-	writing     bool // a goroutine works off the queue
+	queued      int    // bytes in queue
+	pong        []byte // what the newest ping said whose answer waits in the queue; nil when none does
+	writing     bool   // a goroutine works off the queue
 }
 
-// What is waiting is a frame, or else the newest event of an operation, whatever that is when its turn comes.
+// What is waiting is a frame, or else the newest event of an operation, whatever that is when its turn comes, or else the answer to the
+// newest ping.
 type waiting struct {
 	frame []byte
 	of    *operation
@@ -328,7 +330,7 @@ func (s *socket) post(message ...[]byte) bool {
 	if s.ended || s.offer(message...) {
 		return true
 	}
-	frame := appendFrame(nil, message...)
+	frame := appendFrame(nil, opText, message...)
 	if len(s.queue) >= s.h.Queue || len(s.queue) > 0 && s.queued+len(frame) > queuedBytes {
 		return false
 	}
@@ -337,12 +339,14 @@ func (s *socket) post(message ...[]byte) bool {
 }
 
 // offer tells whether the kernel took a message, at once and before any that waits. Call it with mu held.
-func (s *socket) offer(message ...[]byte) bool {
+func (s *socket) offer(message ...[]byte) bool { return s.offerFrame(opText, message...) }
+
+func (s *socket) offerFrame(op byte, message ...[]byte) bool {
 	if s.writing {
 		return false
 	}
 	buffer := frames.Get().(*[]byte)
-	*buffer = appendFrame((*buffer)[:0], message...)
+	*buffer = appendFrame((*buffer)[:0], op, message...)
 	took := s.wire.offer(*buffer)
 	if cap(*buffer) <= largestKept {
 		frames.Put(buffer)
@@ -388,16 +392,37 @@ func (s *socket) take() (frame []byte, more bool) {
 	s.queue[0] = waiting{}
 	s.queue = s.queue[1:]
 	s.queued -= len(first.frame)
-	if op := first.of; op != nil {
-		first.frame = appendFrame(nil, op.next, op.news, closing)
+	switch op := first.of; {
+	case op != nil:
+		first.frame = appendFrame(nil, opText, op.next, op.news, closing)
 		op.news = nil
+	case first.frame == nil:
+		first.frame = appendFrame(nil, opPong, s.pong)
+		s.pong = nil
 	}
 	return first.frame, true
 }
 
-// The library answers pings by itself; a frame of either kind shows that somebody is there.
-func (s *socket) onPing(context.Context, []byte) bool { s.heard.Store(true); return true }
-func (s *socket) onPong(context.Context, []byte)      { s.heard.Store(true) }
+// onPing answers a frame of the protocol below ours, in its turn and with the patience that every message is written with. The library
+// would wait for it in the reader, and give a client that reads slowly up after five seconds. Of several that wait, the newest is
+// answered (RFC 6455, 5.5.3).
+func (s *socket) onPing(_ context.Context, said []byte) (byLibrary bool) {
+	s.heard.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+	case s.pong != nil:
+		s.pong = append(s.pong[:0], said...)
+	case !s.offerFrame(opPong, said):
+		s.pong = append([]byte{}, said...) // not nil
+		s.wait(waiting{})
+	}
+	return false
+}
+
+// onPong knows that somebody is there.
+func (s *socket) onPong(context.Context, []byte) { s.heard.Store(true) }
 
 // shown shortens an id for a close frame's reason, which holds 123 bytes.
 func shown(id string) string {

@@ -70,24 +70,27 @@ func (e *events) write(event string) error {
 }
 
 func (e *events) next(result []byte, _ bool) error {
-	var event bytes.Buffer
-	event.WriteString("event: next\n")
+	return e.write(string(appendEvent(nil, result)))
+}
+
+func appendEvent(to, result []byte) []byte {
+	to = append(to, "event: next\n"...)
 	for line := range bytes.Lines(result) { // a line break inside the document must not end the event
-		event.WriteString("data: ")
-		event.Write(bytes.TrimRight(line, "\r\n"))
-		event.WriteByte('\n')
+		to = append(append(to, "data: "...), bytes.TrimRight(line, "\r\n")...)
+		to = append(to, '\n')
 	}
-	event.WriteByte('\n')
-	return e.write(event.String())
+	return append(to, '\n')
 }
 
 // fail reports errors as a result, which is the protocol's way: EventSource shows nothing of an HTTP status.
 func (e *events) fail(errs engine.Errors) { e.next(encodeErrors(errs), false) }
 
 func (e *events) complete() {
-	e.write("event: complete\ndata: \n\n") // without data, EventSource drops the event
+	e.write(completeEvent)
 	e.close()
 }
+
+const completeEvent = "event: complete\ndata: \n\n" // without data, EventSource drops the event
 
 func (e *events) close() {
 	close(e.stop)

@@ -47,24 +47,30 @@ func (h house) stream(t *testing.T, query string, headers ...string) *reader {
 func (r *reader) expect(want string) {
 	r.t.Helper()
 	for {
-		var event strings.Builder
-		for {
-			line, err := r.lines.ReadString('\n')
-			if err != nil {
-				r.t.Fatalf("the stream ended (%v) before %q", err, want)
-			}
-			if line == "\n" {
-				break
-			}
-			event.WriteString(line)
-		}
-		if event.String() == ":\n" && want != ":\n" {
+		got := r.event()
+		if got == ":\n" && want != ":\n" {
 			continue
 		}
-		if event.String() != want {
-			r.t.Fatalf("got %q, want %q", event.String(), want)
+		if got != want {
+			r.t.Fatalf("got %q, want %q", got, want)
 		}
 		return
+	}
+}
+
+// event reads up to an empty line.
+func (r *reader) event() string {
+	r.t.Helper()
+	var event strings.Builder
+	for {
+		line, err := r.lines.ReadString('\n')
+		if err != nil {
+			r.t.Fatalf("the stream ended (%v) after %q", err, event.String())
+		}
+		if line == "\n" {
+			return event.String()
+		}
+		event.WriteString(line)
 	}
 }
 

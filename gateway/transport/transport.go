@@ -82,7 +82,7 @@ type Config struct {
 	InitWait    time.Duration // for a socket's connection_init: 5 s
 	Keepalive   time.Duration // between signs of life on an idle socket or event stream: 15 s
 	ReadWait    time.Duration // for a slow writer to send a request's body: 15 s
-	WriteWait   time.Duration // for a slow reader to take an answer, or one message: 15 s
+	WriteWait   time.Duration // for a slow reader to take an answer, or one message or pong: 15 s
 }
 
 func (c Config) withDefaults() Config {

@@ -15,11 +15,14 @@ const (
 	largestKept = 64 << 10 // bytes of a buffer that is used again
 	unsent      = 32 << 10 // bytes that the kernel holds for a slow client beside what is on its way to it
 	readBuffer  = 512      // clients say little; what is larger is read past the buffer
-	opClose     = 0x8
+
+	opText  = 0x1
+	opClose = 0x8
+	opPong  = 0xa
 )
 
-// A wire is a socket's connection. Frames go out whole and in turn: the library's own, which answer pings and close, and those of
-// messages, which never wait for the client unless they are told to.
+// A wire is a socket's connection. Frames go out whole and in turn: the library's own, which close, and those of messages and pongs,
+// which never wait for the client unless they are told to.
 type wire struct {
 	net.Conn                 // the library reads from it
 	raw      syscall.RawConn // nil where there is none; then every frame goes the slow way
@@ -140,14 +143,14 @@ func (w *wire) flush() error {
 // frames are buffers to make frames in.
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
-// appendFrame appends a message, in parts, as one frame of text.
-func appendFrame(to []byte, message ...[]byte) []byte {
+// appendFrame appends a message, in parts, as one frame.
+func appendFrame(to []byte, op byte, message ...[]byte) []byte {
 	n := 0
 	for _, part := range message {
 		n += len(part)
 	}
-	const final, text = 0x80, 0x1
-	to = append(slices.Grow(to, n+10), final|text)
+	const final = 0x80
+	to = append(slices.Grow(to, n+10), final|op)
 	switch {
 	case n < 126:
 		to = append(to, byte(n))

@@ -133,6 +133,7 @@ func TestNATSRestarts(t *testing.T) {
 			break
 		}
 	}
+	settled(t, nc, "test", 21) // what is handled is not committed yet
 	if got := effectsOf(t, pool); !slices.Equal(got, upTo(21)) {
 		t.Fatalf("effects %v", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,4 +185,9 @@ func Mount(graphql http.Handler, guard func(http.Handler) http.Handler, healthy 
 		}
 	})
 	return mux
+}
+
+// Selects tells a resolver whether a field of what it answers was asked for.
+func Selects(ctx context.Context, field string) bool {
+	return slices.ContainsFunc(graphql.CollectFieldsCtx(ctx, nil), func(f graphql.CollectedField) bool { return f.Name == field })
 }

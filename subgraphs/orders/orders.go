@@ -198,6 +198,7 @@ type List struct {
 	Status    *Status
 	First     int
 	After     *string
+	Count     bool // tell how many there are on all pages, too
 }
 
 // A Cursor is where an order stands in a list.
@@ -213,7 +214,7 @@ func CursorOf(o Order) string { return page.Encode(Cursor{o.CreatedAt, o.ID}) }
 type Page struct {
 	Orders []Order
 	Info   page.Info
-	Total  int
+	Total  int // on all pages, when the list is to count
 }
 
 // A Reader answers questions. Rows come in any order; unknown ids are left out.
@@ -226,9 +227,9 @@ type Reader interface {
 // A Store also lists and changes things.
 type Store interface {
 	Reader
-	// List returns up to first+1 orders, so that the caller sees whether more follow.
-	List(ctx context.Context, l List, after *Cursor) ([]Order, error)
-	Count(ctx context.Context, l List) (int, error)
+	// List returns up to first+1 orders, so that the caller sees whether more follow, and how many there are at the same moment on all
+	// pages, when the list is to count.
+	List(ctx context.Context, l List, after *Cursor) (rows []Order, total int, err error)
 
 	// Claim makes the caller's key name this checkout, or returns the one it names already.
 	Claim(ctx context.Context, c Attempt) (Attempt, error)
@@ -280,11 +281,7 @@ func (os *Orders) List(ctx context.Context, who viewer.Viewer, l List) (*Page, e
 			return nil, err
 		}
 	}
-	rows, err := os.store.List(ctx, l, after)
-	if err != nil {
-		return nil, err
-	}
-	total, err := os.store.Count(ctx, l)
+	rows, total, err := os.store.List(ctx, l, after)
 	if err != nil {
 		return nil, err
 	}

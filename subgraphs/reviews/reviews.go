@@ -85,6 +85,7 @@ type List struct {
 	Sort                Sort
 	First               int
 	After               *string
+	Count               bool // tell how many there are on all pages, too
 }
 
 // A Cursor is where a review stands in every order of a list.
@@ -101,7 +102,7 @@ func CursorOf(r Review) string { return page.Encode(Cursor{r.Rating, r.CreatedAt
 type Page struct {
 	Reviews []Review
 	Info    page.Info
-	Total   int
+	Total   int // on all pages, when the list is to count
 }
 
 // A Reader answers questions. Rows come in any order; unknown ids are left out.
@@ -113,9 +114,9 @@ type Reader interface {
 // A Store also lists and changes things.
 type Store interface {
 	Reader
-	// List returns up to first+1 reviews, so that the caller sees whether more follow.
-	List(ctx context.Context, l List, after *Cursor) ([]Review, error)
-	Count(ctx context.Context, l List) (int, error)
+	// List returns up to first+1 reviews, so that the caller sees whether more follow, and how many there are at the same moment on all
+	// pages, when the list is to count.
+	List(ctx context.Context, l List, after *Cursor) (rows []Review, total int, err error)
 	// Save writes the author's one review of the product and moves the rating with it, in one transaction that also tells of it.
 	// It refuses with ErrNotPurchased when no delivery to the author is known.
 	Save(ctx context.Context, r Review) (Review, error)
@@ -171,11 +172,7 @@ func (rs *Reviews) List(ctx context.Context, l List) (Page, error) {
 			return Page{}, err
 		}
 	}
-	rows, err := rs.store.List(ctx, l, after)
-	if err != nil {
-		return Page{}, err
-	}
-	total, err := rs.store.Count(ctx, l)
+	rows, total, err := rs.store.List(ctx, l, after)
 	if err != nil {
 		return Page{}, err
 	}

@@ -1,9 +1,3 @@
--- name: CartsByID :many
-SELECT * FROM carts WHERE id = ANY (@ids::text[]);
-
--- name: CartsOfAccounts :many
-SELECT * FROM carts WHERE account_id = ANY (@account_ids::text[]);
-
 -- name: CartIDsOfLines :many
 SELECT DISTINCT cart_id FROM cart_lines WHERE id = ANY (@ids::text[]);
 

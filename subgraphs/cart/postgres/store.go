@@ -13,6 +13,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/money"
 	"github.com/souk-shop/souk/internal/optional"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/cart"
 	"github.com/souk-shop/souk/subgraphs/cart/postgres/internal/db"
 )
@@ -35,20 +36,31 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
 
 // CartsByID finds carts, with their lines, by id.
 func (s *Store) CartsByID(ctx context.Context, ids []string) ([]cart.Cart, error) {
-	rows, err := s.q.CartsByID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return withLines(ctx, s.q, rows)
+	return s.read(ctx, "c.id = ANY ($1)", ids)
 }
 
 // CartsOfAccounts finds the one open cart of each account.
 func (s *Store) CartsOfAccounts(ctx context.Context, accountIDs []string) ([]cart.Cart, error) {
-	rows, err := s.q.CartsOfAccounts(ctx, accountIDs)
-	if err != nil {
-		return nil, err
-	}
-	return withLines(ctx, s.q, rows)
+	return s.read(ctx, "c.account_id = ANY ($1)", accountIDs)
+}
+
+// read finds carts and their lines as of one moment: an order is of a version, and buys the lines of that version and no other.
+func (s *Store) read(ctx context.Context, where string, keys []string) ([]cart.Cart, error) {
+	var rows []db.Cart
+	var lines []db.CartLine
+	err := pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
+		p.Collect("SELECT c.* FROM carts c WHERE "+where, keys)(func(row pgx.Rows) error {
+			r, err := pgx.RowToStructByName[db.Cart](row)
+			rows = append(rows, r)
+			return err
+		})
+		p.Collect("SELECT l.* FROM carts c JOIN cart_lines l ON l.cart_id = c.id WHERE "+where+" ORDER BY l.cart_id, l.position", keys)(func(row pgx.Rows) error {
+			l, err := pgx.RowToStructByName[db.CartLine](row)
+			lines = append(lines, l)
+			return err
+		})
+	})
+	return whole(rows, lines), err
 }
 
 // CartsOfLines finds the carts that these lines belong to.
@@ -207,9 +219,10 @@ func withLines(ctx context.Context, q *db.Queries, rows []db.Cart) ([]cart.Cart,
 		ids[i] = r.ID
 	}
 	lines, err := q.LinesOf(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
+	return whole(rows, lines), err
+}
+
+func whole(rows []db.Cart, lines []db.CartLine) []cart.Cart {
 	of := make(map[string][]cart.Line, len(rows))
 	for _, l := range lines {
 		of[l.CartID] = append(of[l.CartID], cart.Line{
@@ -224,5 +237,5 @@ func withLines(ctx context.Context, q *db.Queries, rows []db.Cart) ([]cart.Cart,
 			UpdatedAt: r.UpdatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(),
 		}
 	}
-	return out, nil
+	return out
 }

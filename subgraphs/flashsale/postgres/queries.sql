@@ -31,9 +31,6 @@ SELECT * FROM bookings WHERE id = ANY (@ids::text[]);
 SELECT * FROM bookings WHERE account_id = @account_id AND sale_id = ANY (@sale_ids::text[]) AND status IN ('HELD', 'BOOKED')
 ORDER BY sale_id, created_at, id;
 
--- name: DueBookings :many
-SELECT * FROM bookings WHERE status = 'HELD' AND expires_at <= @at ORDER BY expires_at LIMIT @most;
-
 -- name: DueSales :many
 SELECT id FROM sales
 WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' AND room_opens_at <= @at OR told IN ('SCHEDULED', 'WAITING_ROOM') AND starts_at <= @at

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/call"
@@ -69,6 +70,7 @@ func (unwatched) Watch(context.Context, string) <-chan struct{} { return nil }
 
 type shop struct {
 	t        *testing.T
+	pool     *pgxpool.Pool
 	store    *counting
 	checkout *orders.Checkout
 	h        http.Handler
@@ -78,7 +80,14 @@ type shop struct {
 
 func setup(t *testing.T) *shop {
 	t.Parallel()
-	s := &shop{t: t, store: &counting{Store: postgres.NewStore(pgtest.New(t, postgres.Migrations), idle{})}, payment: id.New(id.Payment), bankSays: "VOIDED"}
+	s := &shop{t: t, pool: pgtest.New(t, postgres.Migrations), payment: id.New(id.Payment), bankSays: "VOIDED"}
+	s.open(s.pool)
+	return s
+}
+
+// open serves the graph from a pool.
+func (s *shop) open(pool *pgxpool.Pool) {
+	s.store = &counting{Store: postgres.NewStore(pool, idle{})}
 	bus := call.Local(
 		events.ReleaseStock.Handle(func(context.Context, events.ReservationRequest) (events.ReservationReply, error) {
 			return events.ReservationReply{Status: "RELEASED"}, nil
@@ -89,7 +98,6 @@ func setup(t *testing.T) *shop {
 	)
 	s.checkout = orders.NewCheckout(s.store, bus, clock.Hold(ten), time.Hour)
 	s.h = s.watchedBy(unwatched{})
-	return s
 }
 
 func (s *shop) watchedBy(w graph.Watcher) http.Handler {
@@ -196,6 +204,44 @@ func TestS12OrdersOfAnAccountAreItsOwn(t *testing.T) {
 		if want := `{"_entities":[{"orders":` + c.want + `}]}`; got != want {
 			t.Errorf("%s sees %s, want %s", name, got, want)
 		}
+	}
+}
+
+// What is counted is what is listed, even when there is another order after every single question; and it is counted for who asks.
+func TestOrdersAreCountedAsTheyAreListed(t *testing.T) {
+	s := setup(t)
+	s.order()
+	elsewhere := *s
+	counts := 0
+	s.open(pgtest.Watched(t, s.pool, func(sql string) {
+		if strings.Contains(sql, "FROM orders") {
+			elsewhere.order()
+		}
+		if strings.Contains(sql, "count(*)") {
+			counts++
+		}
+	}))
+	const query = `query ($id: ID!) { _entities(representations: [{__typename: "Account", id: $id}]) { ... on Account { orders(first: 250) { `
+	for range 3 {
+		data, errs := s.ask(ann, query+`nodes { id } all: totalCount } } } }`, map[string]any{"id": ann.AccountID})
+		var answer struct {
+			Entities []struct {
+				Orders struct {
+					Nodes []any
+					All   int
+				}
+			} `json:"_entities"`
+		}
+		if err := json.Unmarshal([]byte(data), &answer); err != nil || errs != "" {
+			t.Fatal(err, errs)
+		}
+		if got := answer.Entities[0].Orders; got.All == 0 || len(got.Nodes) != got.All {
+			t.Errorf("%d are listed and %d counted", len(got.Nodes), got.All)
+		}
+	}
+	counts = 0
+	if _, errs := s.ask(ann, query+`nodes { id } pageInfo { hasNextPage } } } } }`, map[string]any{"id": ann.AccountID}); counts > 0 || errs != "" {
+		t.Errorf("counted %d times though nobody asked: %s", counts, errs)
 	}
 }
 

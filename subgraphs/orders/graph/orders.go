@@ -5,6 +5,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
+	"github.com/souk-shop/souk/internal/subgraph"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/internal/gen"
@@ -19,7 +20,7 @@ func (a *account) Orders(ctx context.Context, of *gen.Account, first *int, after
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.orders.List(ctx, viewer.From(ctx), orders.List{AccountID: of.ID, Status: status, First: size, After: after})
+	p, err := a.orders.List(ctx, viewer.From(ctx), orders.List{AccountID: of.ID, Status: status, First: size, After: after, Count: subgraph.Selects(ctx, "totalCount")})
 	if err != nil || p == nil {
 		return nil, err
 	}

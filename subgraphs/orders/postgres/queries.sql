@@ -10,18 +10,6 @@ SELECT DISTINCT order_id FROM order_lines WHERE id = ANY (@ids::text[]);
 -- name: TimelinesOf :many
 SELECT * FROM order_events WHERE order_id = ANY (@order_ids::text[]) ORDER BY order_id, seq;
 
--- name: ListOrders :many
-SELECT * FROM orders
-WHERE account_id = @account_id
-  AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status))
-  AND (sqlc.narg(before)::timestamptz IS NULL OR (created_at, id) < (sqlc.narg(before), @before_id::text))
-ORDER BY created_at DESC, id DESC
-LIMIT @max::int;
-
--- name: CountOrders :one
-SELECT count(*) FROM orders
-WHERE account_id = @account_id AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status));
-
 -- name: ClaimCheckout :one
 -- ClaimCheckout returns the checkout that the key names, which may be an older one: the update is there to return it.
 INSERT INTO checkouts AS c (account_id, key, input_hash, order_id)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/postgres/internal/db"
 )
@@ -69,23 +70,36 @@ func (s *Store) TimelinesOf(ctx context.Context, orderIDs []string) (map[string]
 	return steps, nil
 }
 
-// List returns up to First+1 orders behind a cursor.
-func (s *Store) List(ctx context.Context, l orders.List, after *orders.Cursor) ([]orders.Order, error) {
-	p := db.ListOrdersParams{AccountID: l.AccountID, Status: (*string)(l.Status), Max: int32(l.First + 1)}
-	if after != nil {
-		p.Before, p.BeforeID = &after.CreatedAt, after.ID
-	}
-	rows, err := s.q.ListOrders(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	return withLines(ctx, s.q, rows)
-}
+// A page of a list, and how many orders it has on all pages.
+const (
+	listed  = `FROM orders WHERE account_id = @account AND (@status::text IS NULL OR status = @status)`
+	onePage = `SELECT * ` + listed + `
+		AND (@before::timestamptz IS NULL OR (created_at, id) < (@before, @id::text)) ORDER BY created_at DESC, id DESC LIMIT @most`
+	onAllPages = `SELECT count(*) ` + listed
+)
 
-// Count returns how many orders a list has on all pages.
-func (s *Store) Count(ctx context.Context, l orders.List) (int, error) {
-	n, err := s.q.CountOrders(ctx, db.CountOrdersParams{AccountID: l.AccountID, Status: (*string)(l.Status)})
-	return int(n), err
+// List returns up to First+1 orders behind a cursor, and how many there are at the same moment on all pages.
+func (s *Store) List(ctx context.Context, l orders.List, after *orders.Cursor) (found []orders.Order, total int, err error) {
+	args := pgx.NamedArgs{"account": l.AccountID, "status": (*string)(l.Status), "most": l.First + 1, "before": nil, "id": ""}
+	if after != nil {
+		args["before"], args["id"] = after.CreatedAt, after.ID
+	}
+	var rows []db.Order
+	err = pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
+		p.Collect(onePage, args)(func(row pgx.Rows) error {
+			r, err := pgx.RowToStructByName[db.Order](row)
+			rows = append(rows, r)
+			return err
+		})
+		if l.Count {
+			p.Collect(onAllPages, args)(func(row pgx.Rows) error { return row.Scan(&total) })
+		}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	found, err = withLines(ctx, s.q, rows) // which an order has from the start, and keeps
+	return found, total, err
 }
 
 // After walks all orders by id, a lot at a time, for who checks them: those behind an id, none at the end.

@@ -47,7 +47,14 @@ type shop struct {
 func setup(t *testing.T) *shop {
 	t.Parallel()
 	s := &shop{t: t, pool: pgtest.New(t, postgres.Migrations), clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))}
-	s.store = &counting{Store: postgres.NewStore(s.pool)}
+	s.open(s.pool)
+	return s
+}
+
+// open serves the graph from a pool.
+func (s *shop) open(pool *pgxpool.Pool) {
+	t := s.t
+	s.store = &counting{Store: postgres.NewStore(pool)}
 	h := graph.Handler(reviews.New(s.store, s.clock), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	s.serve = func(who viewer.Viewer, query string, vars map[string]any) map[string]any {
 		t.Helper()
@@ -62,7 +69,6 @@ func setup(t *testing.T) *shop {
 		}
 		return answer
 	}
-	return s
 }
 
 // received notes a delivery, as the consumer of order events does.
@@ -179,6 +185,61 @@ func TestPagesShowEveryReviewOnce(t *testing.T) {
 	}
 	if got := show(at(s.serve(viewer.Viewer{}, page, map[string]any{"p": product, "stars": 1}), "data", "_entities", 0, "reviews", "totalCount")); got != "3" {
 		t.Errorf("one star: %s", got)
+	}
+}
+
+// What is counted is what is listed, even when there is another review after every single question; and it is counted for who asks.
+func TestReviewsAreCountedAsTheyAreListed(t *testing.T) {
+	s := setup(t)
+	product, store := id.New(id.Product), s.store
+	author, ann := account(), account()
+	another := func() {
+		who, of := account(), product
+		for _, r := range []reviews.Review{{AuthorID: who.AccountID, ProductID: of}, {AuthorID: author.AccountID, ProductID: id.New(id.Product)}} {
+			s.received(r.AuthorID, r.ProductID)
+			r.ID, r.Rating, r.CreatedAt, r.UpdatedAt = id.New(id.Review), 4, s.clock.Now(), s.clock.Now()
+			if _, err := store.Save(t.Context(), r); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	another()
+	counts := 0
+	s.open(pgtest.Watched(t, s.pool, func(sql string) {
+		if strings.Contains(sql, "FROM reviews") {
+			another()
+		}
+		if strings.Contains(sql, "count(") || strings.Contains(sql, "FROM ratings") {
+			counts++
+		}
+	}))
+	for of, c := range map[string]struct {
+		key, args string
+		some      bool
+	}{
+		"of a product":              {product, "first: 250", true},
+		"of a product, of 4 stars":  {product, "first: 250, rating: 4", true},
+		"of a product, of one star": {product, "first: 250, rating: 1", false},
+		"of a product without any":  {id.New(id.Product), "first: 250", false},
+		"of an author":              {author.AccountID, "first: 250", true},
+		"of an author without any":  {ann.AccountID, "first: 250", false},
+	} {
+		kind := "Product"
+		if strings.Contains(of, "author") {
+			kind = "Account"
+		}
+		query := func(fields string) string {
+			return `query ($k: ID!) { _entities(representations: [{__typename: "` + kind + `", id: $k}]) { ... on ` + kind + ` { reviews(` + c.args + `) { ` + fields + ` } } } }`
+		}
+		answer := s.serve(ann, query("nodes { id } totalCount"), map[string]any{"k": c.key})
+		nodes, _ := at(answer, "data", "_entities", 0, "reviews", "nodes").([]any)
+		if total := at(answer, "data", "_entities", 0, "reviews", "totalCount"); total != float64(len(nodes)) || len(nodes) == 0 && c.some {
+			t.Errorf("%s: %d are listed and %v counted: %s", of, len(nodes), total, show(answer))
+		}
+		counts = 0
+		if answer := s.serve(ann, query("nodes { id }"), map[string]any{"k": c.key}); counts > 0 || at(answer, "errors") != nil {
+			t.Errorf("%s: counted %d times though nobody asked: %s", of, counts, show(answer))
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/page"
+	"github.com/souk-shop/souk/internal/subgraph"
 	"github.com/souk-shop/souk/internal/viewer"
 	"github.com/souk-shop/souk/subgraphs/reviews"
 	"github.com/souk-shop/souk/subgraphs/reviews/internal/gen"
@@ -49,6 +50,7 @@ func (r *resolver) connection(ctx context.Context, l reviews.List, first *int) (
 	if l.First, err = page.Size(first, 10); err != nil {
 		return nil, err
 	}
+	l.Count = subgraph.Selects(ctx, "totalCount")
 	p, err := r.reviews.List(ctx, l)
 	if err != nil {
 		return nil, err

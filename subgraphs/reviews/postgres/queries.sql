@@ -4,9 +4,6 @@ SELECT * FROM reviews WHERE id = ANY (@ids::text[]);
 -- name: RatingsOf :many
 SELECT * FROM ratings WHERE product_id = ANY (@product_ids::text[]);
 
--- name: CountOfAuthor :one
-SELECT count(*) FROM reviews WHERE author_id = @author_id;
-
 -- name: HasReceived :one
 SELECT EXISTS (SELECT FROM purchases WHERE account_id = @account_id AND product_id = @product_id);
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/reviews"
 	"github.com/souk-shop/souk/subgraphs/reviews/postgres/internal/db"
 )
@@ -52,40 +53,41 @@ var orders = map[reviews.Sort]struct{ by, behind string }{
 	reviews.RatingAsc:  {"rating, created_at DESC, id DESC", "(rating > @rating OR rating = @rating AND (created_at, id) < (@created_at, @id))"},
 }
 
-// List returns up to First+1 reviews behind a cursor.
-func (s *Store) List(ctx context.Context, l reviews.List, after *reviews.Cursor) ([]reviews.Review, error) {
+// List returns up to First+1 reviews behind a cursor, and how many there are at the same moment on all pages.
+func (s *Store) List(ctx context.Context, l reviews.List, after *reviews.Cursor) (found []reviews.Review, total int, err error) {
 	where, args := condition(l)
 	order, known := orders[l.Sort]
 	if !known {
-		return nil, fmt.Errorf("unknown sort %q", l.Sort)
+		return nil, 0, fmt.Errorf("unknown sort %q", l.Sort)
 	}
 	if after != nil {
 		where += " AND " + order.behind
 		args["rating"], args["created_at"], args["id"] = after.Rating, after.CreatedAt, after.ID
 	}
 	args["limit"] = l.First + 1
-	rows, err := s.pool.Query(ctx, "SELECT * FROM reviews WHERE "+where+" ORDER BY "+order.by+" LIMIT @limit", args)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[db.Review])
-	return each(found, review), err
+	err = pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
+		p.Collect("SELECT * FROM reviews WHERE "+where+" ORDER BY "+order.by+" LIMIT @limit", args)(func(row pgx.Rows) error {
+			r, err := pgx.RowToStructByName[db.Review](row)
+			found = append(found, review(r))
+			return err
+		})
+		if l.Count {
+			p.Collect("SELECT "+number(l), args)(func(row pgx.Rows) error { return row.Scan(&total) })
+		}
+	})
+	return found, total, err
 }
 
-// Count returns how many reviews a list has on all pages. A product's number is read off its rating.
-func (s *Store) Count(ctx context.Context, l reviews.List) (int, error) {
-	if l.AuthorID != "" {
-		n, err := s.q.CountOfAuthor(ctx, l.AuthorID)
-		return int(n), err
+// number says how many reviews a list has on all pages. A product's number is read off its rating.
+func number(l reviews.List) string {
+	const stars = "FROM ratings, unnest(stars) WITH ORDINALITY AS s (n, star) WHERE product_id = @of"
+	switch {
+	case l.AuthorID != "":
+		return "count(*) FROM reviews WHERE author_id = @of"
+	case l.Rating > 0:
+		return "coalesce(sum(n), 0) " + stars + " AND star = @stars"
 	}
-	found, err := s.RatingsOf(ctx, []string{l.ProductID})
-	if err != nil || len(found) == 0 {
-		return 0, err
-	}
-	if l.Rating > 0 {
-		return found[0].Stars[l.Rating-1], nil
-	}
-	return found[0].Count(), nil
+	return "coalesce(sum(n), 0) " + stars
 }
 
 func condition(l reviews.List) (string, pgx.NamedArgs) {

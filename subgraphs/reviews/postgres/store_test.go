@@ -35,7 +35,7 @@ func TestOneReviewHoweverOftenSaved(t *testing.T) {
 	}
 	wg.Wait()
 
-	list, err := s.List(t.Context(), reviews.List{ProductID: product, Sort: reviews.Newest, First: 10}, nil)
+	list, _, err := s.List(t.Context(), reviews.List{ProductID: product, Sort: reviews.Newest, First: 10}, nil)
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d reviews, %v", len(list), err)
 	}

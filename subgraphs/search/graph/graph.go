@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/99designs/gqlgen/graphql"
-
 	"github.com/souk-shop/souk/dataloaders"
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/subgraph"
@@ -36,7 +34,7 @@ func (r *resolver) Entity() gen.EntityResolver   { return &entity{r} }
 func (r *resolver) Product() gen.ProductResolver { return &product{r} }
 
 func (q *query) Products(ctx context.Context, text *string, filter *search.Filter, sort *search.Sort, first *int, after *string) (*search.Results, error) {
-	asked := search.Query{First: first, After: after, Facets: selects(ctx, "facets")}
+	asked := search.Query{First: first, After: after, Facets: subgraph.Selects(ctx, "facets")}
 	if text != nil {
 		asked.Text = *text
 	}
@@ -55,16 +53,6 @@ func (q *query) Products(ctx context.Context, text *string, filter *search.Filte
 
 func (q *query) SearchSuggest(ctx context.Context, prefix string, first *int) ([]search.Suggestion, error) {
 	return q.search.Suggest(ctx, prefix, first)
-}
-
-// selects tells whether a field of the answer was asked for.
-func selects(ctx context.Context, field string) bool {
-	for _, f := range graphql.CollectFieldsCtx(ctx, nil) {
-		if f.Name == field {
-			return true
-		}
-	}
-	return false
 }
 
 // Products live elsewhere: whoever asks knows that they exist, and has what we know of them from the results.

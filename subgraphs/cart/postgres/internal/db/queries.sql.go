@@ -34,68 +34,6 @@ func (q *Queries) CartIDsOfLines(ctx context.Context, ids []string) ([]string, e
 	return items, nil
 }
 
-const cartsByID = `-- name: CartsByID :many
-SELECT id, version, account_id, merged_into, updated_at, expires_at FROM carts WHERE id = ANY ($1::text[])
-`
-
-func (q *Queries) CartsByID(ctx context.Context, ids []string) ([]Cart, error) {
-	rows, err := q.db.Query(ctx, cartsByID, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Cart
-	for rows.Next() {
-		var i Cart
-		if err := rows.Scan(
-			&i.ID,
-			&i.Version,
-			&i.AccountID,
-			&i.MergedInto,
-			&i.UpdatedAt,
-			&i.ExpiresAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const cartsOfAccounts = `-- name: CartsOfAccounts :many
-SELECT id, version, account_id, merged_into, updated_at, expires_at FROM carts WHERE account_id = ANY ($1::text[])
-`
-
-func (q *Queries) CartsOfAccounts(ctx context.Context, accountIds []string) ([]Cart, error) {
-	rows, err := q.db.Query(ctx, cartsOfAccounts, accountIds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Cart
-	for rows.Next() {
-		var i Cart
-		if err := rows.Scan(
-			&i.ID,
-			&i.Version,
-			&i.AccountID,
-			&i.MergedInto,
-			&i.UpdatedAt,
-			&i.ExpiresAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const deleteExpired = `-- name: DeleteExpired :execrows
 DELETE FROM carts WHERE id IN (
     SELECT c.id FROM carts c

@@ -562,50 +562,6 @@ func (q *Queries) DecideChange(ctx context.Context, arg DecideChangeParams) erro
 	return err
 }
 
-const dueBookings = `-- name: DueBookings :many
-SELECT id, sale_id, variant_id, account_id, key, status, amount, currency, order_id, created_at, updated_at, expires_at, sale_slot, variant_slot FROM bookings WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2
-`
-
-type DueBookingsParams struct {
-	At   time.Time
-	Most int32
-}
-
-func (q *Queries) DueBookings(ctx context.Context, arg DueBookingsParams) ([]Booking, error) {
-	rows, err := q.db.Query(ctx, dueBookings, arg.At, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Booking
-	for rows.Next() {
-		var i Booking
-		if err := rows.Scan(
-			&i.ID,
-			&i.SaleID,
-			&i.VariantID,
-			&i.AccountID,
-			&i.Key,
-			&i.Status,
-			&i.Amount,
-			&i.Currency,
-			&i.OrderID,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.ExpiresAt,
-			&i.SaleSlot,
-			&i.VariantSlot,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const dueSales = `-- name: DueSales :many
 SELECT id FROM sales
 WHERE told = 'SCHEDULED' AND admission <> 'OPEN_DOOR' AND room_opens_at <= $1 OR told IN ('SCHEDULED', 'WAITING_ROOM') AND starts_at <= $1

@@ -78,23 +78,6 @@ func (q *Queries) ClaimCheckout(ctx context.Context, arg ClaimCheckoutParams) (C
 	return i, err
 }
 
-const countOrders = `-- name: CountOrders :one
-SELECT count(*) FROM orders
-WHERE account_id = $1 AND ($2::text IS NULL OR status = $2)
-`
-
-type CountOrdersParams struct {
-	AccountID string
-	Status    *string
-}
-
-func (q *Queries) CountOrders(ctx context.Context, arg CountOrdersParams) (int64, error) {
-	row := q.db.QueryRow(ctx, countOrders, arg.AccountID, arg.Status)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const decideCheckout = `-- name: DecideCheckout :execrows
 UPDATE checkouts SET decision = $1, problems = $2
 WHERE account_id = $3 AND key = $4 AND decision = ''
@@ -239,78 +222,6 @@ func (q *Queries) LinesOf(ctx context.Context, orderIds []string) ([]OrderLine, 
 			&i.Title,
 			&i.Quantity,
 			&i.UnitAmount,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listOrders = `-- name: ListOrders :many
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders
-WHERE account_id = $1
-  AND ($2::text IS NULL OR status = $2)
-  AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::text))
-ORDER BY created_at DESC, id DESC
-LIMIT $5::int
-`
-
-type ListOrdersParams struct {
-	AccountID string
-	Status    *string
-	Before    *time.Time
-	BeforeID  string
-	Max       int32
-}
-
-func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]Order, error) {
-	rows, err := q.db.Query(ctx, listOrders,
-		arg.AccountID,
-		arg.Status,
-		arg.Before,
-		arg.BeforeID,
-		arg.Max,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Order
-	for rows.Next() {
-		var i Order
-		if err := rows.Scan(
-			&i.ID,
-			&i.Serial,
-			&i.Version,
-			&i.AccountID,
-			&i.CartID,
-			&i.CartVersion,
-			&i.Status,
-			&i.CancelReason,
-			&i.Amount,
-			&i.Currency,
-			&i.Address,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.PlacedAt,
-			&i.Deadline,
-			&i.ReservationID,
-			&i.PaymentMethodID,
-			&i.PaymentID,
-			&i.PaymentVersion,
-			&i.PaymentStatus,
-			&i.RedirectUrl,
-			&i.DeclineCode,
-			&i.Committing,
-			&i.StockSettled,
-			&i.PaymentSettled,
-			&i.BookingID,
-			&i.Cancelling,
-			&i.Parcelled,
 		); err != nil {
 			return nil, err
 		}

@@ -27,17 +27,6 @@ func (q *Queries) AddPurchases(ctx context.Context, arg AddPurchasesParams) erro
 	return err
 }
 
-const countOfAuthor = `-- name: CountOfAuthor :one
-SELECT count(*) FROM reviews WHERE author_id = $1
-`
-
-func (q *Queries) CountOfAuthor(ctx context.Context, authorID string) (int64, error) {
-	row := q.db.QueryRow(ctx, countOfAuthor, authorID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const hasReceived = `-- name: HasReceived :one
 SELECT EXISTS (SELECT FROM purchases WHERE account_id = $1 AND product_id = $2)
 `
