@@ -40,6 +40,7 @@ func newGuessed() *prometheus.CounterVec {
 	}, []string{"outcome"})
 }
 
+// The sheet moves the stock and levels, as every sheet does.
 const saveGuess = `
 	WITH unmoved AS (
 	    SELECT FROM stock WHERE variant_id = $1 AND seq = $2 FOR NO KEY UPDATE
