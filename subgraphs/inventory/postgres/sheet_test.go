@@ -83,11 +83,12 @@ func TestASheetMovesItsStock(t *testing.T) {
 		sql  string
 		held int
 	}{
-		"in two places":             {sheet(`{}`), 6},
-		"in one":                    {one(`{}`), 6},
-		"after a movement":          {moved + sheet(`{"first_seq": 6, "last_seq": 7, "on_hand_after": [5, 4]}`), 6},
-		"one after another":         {sheet(`{}`) + `;` + one(`{"id": "res_newer", "first_seq": 7, "last_seq": 7, "held_after": [4], "tails": ["00"], "places": [1], "quantities": [1], "order_ids": ["o"], "account_ids": ["a"], "keys": ["m"], "expires_at": ["2026-11-21T10:05:00Z"]}`), 7},
-		"not, where none is stored": {sheet(`{"id": "`+first[:len(first)-2]+`"}`) + ` ON CONFLICT DO NOTHING`, 4},
+		"in two places":                 {sheet(`{}`), 6},
+		"in one":                        {one(`{}`), 6},
+		"after a movement":              {moved + sheet(`{"first_seq": 6, "last_seq": 7, "on_hand_after": [5, 4]}`), 6},
+		"one after another":             {sheet(`{}`) + `;` + one(`{"id": "res_newer", "first_seq": 7, "last_seq": 7, "held_after": [4], "tails": ["00"], "places": [1], "quantities": [1], "order_ids": ["o"], "account_ids": ["a"], "keys": ["m"], "expires_at": ["2026-11-21T10:05:00Z"]}`), 7},
+		"by one who has moved the rest": {`UPDATE stock SET (seq, held) = (6, held + 2) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (6, held + 1) WHERE variant_id = $v;` + sheet(`{}`), 6},
+		"not, where none is stored":     {sheet(`{"id": "`+first[:len(first)-2]+`"}`) + ` ON CONFLICT DO NOTHING`, 4},
 	} {
 		t.Run("moves: "+name, func(t *testing.T) {
 			undo := fmt.Errorf("seen")
