@@ -36,14 +36,6 @@ type SheetLine struct {
 // LastSeq returns the seq of its last movement.
 func (s *Sheet) LastSeq() int64 { return s.FirstSeq + int64(len(s.Lines)) - 1 }
 
-// Held returns how many units it holds.
-func (s *Sheet) Held() (n int) {
-	for i := range s.Lines {
-		n += s.Lines[i].Quantity
-	}
-	return n
-}
-
 // DueAt returns when the first of its holds runs out.
 func (s *Sheet) DueAt() time.Time {
 	return slices.MinFunc(s.Lines, func(a, b SheetLine) int { return a.ExpiresAt.Compare(b.ExpiresAt) }).ExpiresAt

@@ -33,11 +33,6 @@ func (b *bound) text(s string) {
 	b.end()
 }
 
-func (b *bound) int4(n int) {
-	b.buf = binary.BigEndian.AppendUint32(b.buf, uint32(n))
-	b.end()
-}
-
 func (b *bound) int8(n int64) {
 	b.buf = binary.BigEndian.AppendUint64(b.buf, uint64(n))
 	b.end()

@@ -56,7 +56,6 @@ func TestTheDatabaseRefuses(t *testing.T) {
 		"units given to no pool":              {movement + `($v, 5, now(), 'ALLOT', -1, $w, 3, 2, NULL)`, "ledger_pool"},
 		"units given beside the ledger":       {`INSERT INTO allotments VALUES ('sale_1', $v, $w, 1, 0)`, ""},
 		"more back than was given":            {`INSERT INTO allotments VALUES ('sale_1', $v, $w, 1, 2)`, "allotments_check"},
-		"a hold that holds nothing":           {`SELECT` + fmt.Sprintf(hold, `{}`), ""},
 		"a hold with a gap":                   {fmt.Sprintf(both, 6, 4, 4) + fmt.Sprintf(hold, `{"first_seq": 6, "last_seq": 6}`), ""},
 		"a hold where another is":             {beyond(`{"first_seq": 3, "last_seq": 3}`), ""},
 		"a hold over what is there":           {beyond(`{"first_seq": 4, "last_seq": 5, "tails": ["00", "01"], "places": [1, 1], "quantities": [1, 1], "order_ids": ["o", "o"], "account_ids": ["a", "a"], "keys": ["k", "l"], "expires_at": ["2026-11-21T10:05:00Z", "2026-11-21T10:05:00Z"]}`), ""},

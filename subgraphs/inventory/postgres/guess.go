@@ -40,23 +40,21 @@ func newGuessed() *prometheus.CounterVec {
 	}, []string{"outcome"})
 }
 
+// The sheet moves the stock and levels, as every sheet does.
 const saveGuess = `
-	WITH moved AS (
-	    UPDATE stock SET seq = $3, held = held + $4 WHERE variant_id = $1 AND seq = $2 RETURNING variant_id
-	), placed AS (
-	    UPDATE levels l SET seq = $3, held = l.held + ($11::int[])[array_position($8::text[], l.warehouse_id)] FROM moved
-	    WHERE l.variant_id = $1 AND l.warehouse_id = ANY ($8)
+	WITH unmoved AS (
+	    SELECT FROM stock WHERE variant_id = $1 AND seq = $2 FOR NO KEY UPDATE
 	), answered AS (
 	    INSERT INTO hold_answers (key, input, reservation_id, created_at)
-	    SELECT k.key, k.input, $5 || k.tail, $6
-	    FROM (SELECT unnest($17::text[]) AS key, unnest($19::bytea[]) AS input, unnest($12::text[]) AS tail FROM moved) AS k
+	    SELECT k.key, k.input, $4 || k.tail, $5
+	    FROM (SELECT unnest($15::text[]) AS key, unnest($17::bytea[]) AS input, unnest($10::text[]) AS tail FROM unmoved) AS k
 	), told AS (
-	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $20, $21, $22::jsonb, $23::jsonb FROM moved
+	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $18, $19, $20::jsonb, $21::jsonb FROM unmoved
 	)
 	INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
 	                    tails, places, quantities, order_ids, account_ids, keys, expires_at)
-	SELECT $1::text, $2::bigint + 1, $3::bigint, $5::text, $6::timestamptz, $7::timestamptz, $8, $9::int[], $10::int[],
-	       $12, $13::smallint[], $14::int[], $15::text[], $16::text[], $17, $18::timestamptz[] FROM moved`
+	SELECT $1::text, $2::bigint + 1, $3::bigint, $4::text, $5::timestamptz, $6::timestamptz, $7::text[], $8::int[], $9::int[],
+	       $10, $11::smallint[], $12::int[], $13::text[], $14::text[], $15, $16::timestamptz[] FROM unmoved`
 
 // guess holds all the requests by a guess. It tells false when that cannot be done: then nothing has happened.
 func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, ok bool, err error) {
@@ -194,32 +192,26 @@ func save(ctx context.Context, place *pipeline.Place, requests []inventory.HoldR
 // sheet binds the parameters of saveGuess.
 func (b *bound) sheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox.Row, at time.Time) {
 	places, n := len(s.Places), len(s.Lines)
-	held := make([]int, places)
-	for i := range s.Lines {
-		held[s.Lines[i].Place] += s.Lines[i].Quantity
-	}
 	b.buf, b.ends = b.buf[:0], b.ends[:0]
 	b.text(s.VariantID)                                                          // 1
 	b.int8(s.FirstSeq - 1)                                                       // 2
 	b.int8(s.LastSeq())                                                          // 3
-	b.int4(s.Held())                                                             // 4
-	b.text(s.ID)                                                                 // 5
-	b.time(at)                                                                   // 6
-	b.time(s.DueAt())                                                            // 7
-	b.texts(places, func(i int) string { return s.Places[i].WarehouseID })       // 8
-	b.int4s(places, func(i int) int { return s.Places[i].OnHand })               // 9
-	b.int4s(places, func(i int) int { return s.Places[i].Held })                 // 10
-	b.int4s(places, func(i int) int { return held[i] })                          // 11
-	b.texts(n, func(i int) string { return s.Lines[i].Tail })                    // 12
-	b.int2s(n, func(i int) int { return s.Lines[i].Place + 1 })                  // 13
-	b.int4s(n, func(i int) int { return s.Lines[i].Quantity })                   // 14
-	b.texts(n, func(i int) string { return s.Lines[i].OrderID })                 // 15
-	b.texts(n, func(i int) string { return s.Lines[i].AccountID })               // 16
-	b.texts(n, func(i int) string { return s.Lines[i].Key })                     // 17
-	b.times(n, func(i int) time.Time { return s.Lines[i].ExpiresAt })            // 18
-	b.bytes(len(requests), func(i int) []byte { return requests[i].Once.Input }) // 19
-	b.text(told.EventID)                                                         // 20
-	b.text(told.Subject)                                                         // 21
-	b.jsonb(told.Payload)                                                        // 22
-	b.jsonb(told.Headers)                                                        // 23
+	b.text(s.ID)                                                                 // 4
+	b.time(at)                                                                   // 5
+	b.time(s.DueAt())                                                            // 6
+	b.texts(places, func(i int) string { return s.Places[i].WarehouseID })       // 7
+	b.int4s(places, func(i int) int { return s.Places[i].OnHand })               // 8
+	b.int4s(places, func(i int) int { return s.Places[i].Held })                 // 9
+	b.texts(n, func(i int) string { return s.Lines[i].Tail })                    // 10
+	b.int2s(n, func(i int) int { return s.Lines[i].Place + 1 })                  // 11
+	b.int4s(n, func(i int) int { return s.Lines[i].Quantity })                   // 12
+	b.texts(n, func(i int) string { return s.Lines[i].OrderID })                 // 13
+	b.texts(n, func(i int) string { return s.Lines[i].AccountID })               // 14
+	b.texts(n, func(i int) string { return s.Lines[i].Key })                     // 15
+	b.times(n, func(i int) time.Time { return s.Lines[i].ExpiresAt })            // 16
+	b.bytes(len(requests), func(i int) []byte { return requests[i].Once.Input }) // 17
+	b.text(told.EventID)                                                         // 18
+	b.text(told.Subject)                                                         // 19
+	b.jsonb(told.Payload)                                                        // 20
+	b.jsonb(told.Headers)                                                        // 21
 }

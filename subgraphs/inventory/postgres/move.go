@@ -89,18 +89,33 @@ func (t *turn) remember(ctx context.Context, once inventory.Once, reply any) err
 
 // save queues what moved on the shelf, and the events that tell of it.
 func (t *turn) save(ctx context.Context) error {
-	q := db.New(t)
 	moved, sheets := t.shelf.Moved(), t.shelf.Sheets()
 	if len(moved)+len(sheets) == 0 {
 		return nil
 	}
+	var failed []error
+	if len(moved) > 0 {
+		failed = append(failed, t.move(ctx, moved))
+	}
+	for _, s := range sheets { // each moves its stock and levels by itself
+		failed = append(failed, db.New(t).AddSheet(ctx, sheetRow(s, t.at)))
+	}
+	var told []outbox.Event
+	for _, of := range t.shelf.Changed() {
+		told = append(told, outbox.Event{Subject: events.SubjectStockChanged, Payload: of.Changed()})
+	}
+	return errors.Join(append(failed, outbox.Record(ctx, t, told...))...)
+}
+
+// move queues movements, and first the stock and levels that they move.
+func (t *turn) move(ctx context.Context, moved []inventory.Movement) error {
 	type place struct{ variantID, warehouseID string }
 	type change struct {
 		onHand, held int32
 		seq          int64
 	}
 	stock, levels := changes[string, change]{}, changes[place, change]{}
-	var ledger db.AddMovementsParams
+	ledger := db.AddMovementsParams{At: t.at}
 	for _, m := range moved {
 		ledger.VariantIds, ledger.Seqs = append(ledger.VariantIds, m.VariantID), append(ledger.Seqs, m.Seq)
 		ledger.Kinds, ledger.Quantities = append(ledger.Kinds, string(m.Kind)), append(ledger.Quantities, int32(m.Quantity))
@@ -112,13 +127,6 @@ func (t *turn) save(ctx context.Context) error {
 		onHand, held := m.Effect()
 		for _, c := range []*change{stock.of(m.VariantID), levels.of(place{m.VariantID, m.WarehouseID})} {
 			c.onHand, c.held, c.seq = c.onHand+int32(onHand), c.held+int32(held), m.Seq
-		}
-	}
-	for _, s := range sheets {
-		for _, l := range s.Lines {
-			for _, c := range []*change{stock.of(s.VariantID), levels.of(place{s.VariantID, s.Places[l.Place].WarehouseID})} {
-				c.held, c.seq = c.held+int32(l.Quantity), s.LastSeq()
-			}
 		}
 	}
 	var ms db.MoveStockParams
@@ -134,23 +142,12 @@ func (t *turn) save(ctx context.Context) error {
 			opened.VariantIds, opened.WarehouseIds = append(opened.VariantIds, at.variantID), append(opened.WarehouseIds, at.warehouseID)
 		}
 	}
-	failed := []error{}
+	q := db.New(t)
+	var failed []error
 	if opened.VariantIds != nil {
 		failed = append(failed, q.OpenLevels(ctx, opened))
 	}
-	failed = append(failed, q.MoveStock(ctx, ms), q.MoveLevels(ctx, ml))
-	if len(moved) > 0 {
-		ledger.At = t.at
-		failed = append(failed, q.AddMovements(ctx, ledger))
-	}
-	for _, s := range sheets {
-		failed = append(failed, q.AddSheet(ctx, sheetRow(s, t.at)))
-	}
-	var told []outbox.Event
-	for _, of := range t.shelf.Changed() {
-		told = append(told, outbox.Event{Subject: events.SubjectStockChanged, Payload: of.Changed()})
-	}
-	return errors.Join(append(failed, outbox.Record(ctx, t, told...))...)
+	return errors.Join(append(failed, q.MoveStock(ctx, ms), q.MoveLevels(ctx, ml), q.AddMovements(ctx, ledger))...)
 }
 
 // changes sums up by key what many movements do to one row.
