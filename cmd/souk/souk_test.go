@@ -31,6 +31,7 @@ func TestShop(t *testing.T) {
 		"live stock is pushed":                   liveStock,
 		"every node is found by its id":          nodes,
 	}
+	maps.Copy(tests, requirements)
 	t.Run("together", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -40,6 +41,7 @@ func TestShop(t *testing.T) {
 		}
 	})
 	t.Run("a dead subgraph leaves the rest of the page", func(t *testing.T) { deadSubgraphs(t, s.in(t)) }) // alone: the others need them all
+	t.Run("S19 search answers without stock and orders", func(t *testing.T) { searchAlone(t, s.in(t)) })
 	s.agrees()
 }
 
