@@ -28,6 +28,7 @@ var requirements = map[string]func(*testing.T, *testShop){
 	"S42 a missing scope takes one field away":                                  missingScope,
 	"S45 no part answers who does not come through the gateway":                 partsAreClosed,
 	"S49 a shirt and a television have attributes of their own":                 families,
+	"S54 an order goes forward alone, and what is over stays so":                ordersGoForward,
 	"S56 without a postal code the account's own counts, and a new one at once": ownPincode,
 }
 
@@ -284,4 +285,53 @@ func sellersAddGoods(t *testing.T, s *testShop) {
 	s.guest().until(`query ($b: [String!]) { products(filter: {brand: $b}, first: 1) { totalCount } }`, vars{"b": []string{maker}}, func(a answer) bool {
 		return number(a.at("products.totalCount")) == 38
 	})
+}
+
+// ordersGoForward tries in every state of an order what the graph can do to one: to cancel it, and to send its goods.
+func ordersGoForward(t *testing.T, s *testShop) {
+	lamp := s.sell("Restless Lamp", "9.00", 1, 9).variants[0]
+	ann := s.buyer()
+	tries := func(order, state, wantShip, wantCancel string) {
+		t.Helper()
+		ann.until(orderOf, vars{"id": order}, func(a answer) bool { return text(a.at("order.status")) == state })
+		if wantShip != "" {
+			if got := s.ships(order); got != wantShip {
+				t.Errorf("sending what is %s: %s, want %s", state, got, wantShip)
+			}
+		}
+		if got := ann.cancel(order); got != wantCancel {
+			t.Errorf("cancelling what is %s: %s, want %s", state, got, wantCancel)
+		}
+	}
+	unpaid := s.pending(ann, lamp, "0044")
+	tries(unpaid, "CREATED", "WRONG_STATE", "CANCELLED")
+	tries(unpaid, "CANCELLED", "WRONG_STATE", "CANCELLED")
+	regretted := ann.placed(lamp, 1)
+	tries(regretted, "PLACED", "", "CANCELLED")
+	tries(regretted, "CANCELLED", "WRONG_STATE", "CANCELLED")
+	kept := ann.placed(lamp, 1)
+	if got := s.ships(kept); got != "PACKED" {
+		t.Fatalf("sending what is placed: %s", got)
+	}
+	if got := ann.cancel(kept); got != "NOT_CANCELLABLE" {
+		t.Errorf("cancelling what is packed: %s", got)
+	}
+	tries(kept, "DELIVERED", "ALREADY_SHIPPED", "NOT_CANCELLABLE")
+	for order, state := range map[string]string{unpaid: "CANCELLED", regretted: "CANCELLED", kept: "DELIVERED"} {
+		if got := ann.do(orderOf, vars{"id": order}); text(got.at("order.status")) != state {
+			t.Errorf("%v, want %s", got.data, state)
+		}
+	}
+}
+
+// ships tries to send what is in an order, and says in a word what came of it.
+func (s *testShop) ships(order string) string {
+	s.t.Helper()
+	line := s.seller.do(`query ($id: ID!) { order(id: $id) { lines { id } } }`, vars{"id": order}).at("order.lines.0.id")
+	_, a := s.seller.ask(`mutation ($i: ShipmentCreateInput!) { shipmentCreate(input: $i) { shipment { status } userErrors { code } } }`, vars{"i": map[string]any{
+		"orderId": order, "warehouseId": s.warehouses[0], "courier": "kite", "lines": []any{map[string]any{"orderLineId": line, "quantity": 1}}, "idempotencyKey": id.New(id.Event)}})
+	if code := text(a.at("shipmentCreate.userErrors.0.code")); code != "" {
+		return code
+	}
+	return text(a.at("shipmentCreate.shipment.status"))
 }
