@@ -152,7 +152,7 @@ func (s *testShop) feed(products, variants int) (ids []string) {
 	const page = `query ($b: [String!], $after: String) { products(filter: {brand: $b}, first: 100, after: $after) { totalCount nodes { variants { nodes { id } } } pageInfo { endCursor hasNextPage } } }`
 	found := vars{"b": []string{maker}}
 	s.guest().until(page, found, func(a answer) bool { return number(a.at("products.totalCount")) == products })
-	for more := true; more; {
+	for more := true; more && len(ids) < products*variants; {
 		got := s.guest().do(page, found)
 		for _, p := range list(got.at("products.nodes")) {
 			for _, v := range list(walk(p, "variants.nodes")) {
