@@ -28,7 +28,7 @@ var requirements = map[string]func(*testing.T, *testShop){
 	"S42 a missing scope takes one field away":                                  missingScope,
 	"S45 no part answers who does not come through the gateway":                 partsAreClosed,
 	"S49 a shirt and a television have attributes of their own":                 families,
-	"S54 an order goes forward alone, and what is over stays so":                ordersGoForward,
+	"S54 an order only goes forward, and what is over stays so":                 ordersGoForward,
 	"S56 without a postal code the account's own counts, and a new one at once": ownPincode,
 }
 
