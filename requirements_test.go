@@ -43,7 +43,7 @@ func TestEachRequirementIsShown(t *testing.T) {
 			t.Errorf("%s: S%d: %s", r.where, r.number, wrong)
 		}
 	}
-	for n := firstRequirement(seen); n <= lastRequirement; n++ {
+	for n := 1; n <= lastRequirement; n++ {
 		if seen[n] == "" {
 			t.Errorf("S%d is missing", n)
 		}
@@ -60,18 +60,6 @@ func TestEachRequirementIsShown(t *testing.T) {
 	}
 }
 
-// firstRequirement is 1; the second half of the list may also be read by itself.
-func firstRequirement(seen map[int]string) int {
-	if _, err := os.Stat(filepath.Join("docs", "requirements.md")); err == nil {
-		return 1
-	}
-	first := lastRequirement
-	for n := range seen {
-		first = min(first, n)
-	}
-	return first
-}
-
 var (
 	row     = regexp.MustCompile(`^\|\s*S?(\d+)\s*\|(.*)\|(.*)\|\s*$`)
 	span    = regexp.MustCompile("`([^`]+)`")
@@ -84,20 +72,15 @@ var (
 
 func readRequirements(t *testing.T) (all []requirement) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("docs", "requirements*.md"))
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
+	file := filepath.Join("docs", "requirements.md")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, line := range strings.Split(string(text), "\n") {
-			if m := row.FindStringSubmatch(line); m != nil {
-				n, _ := strconv.Atoi(m[1])
-				all = append(all, requirement{n, fmt.Sprintf("%s:%d", file, i+1), strings.TrimSpace(m[2]), strings.TrimSpace(m[3])})
-			}
+	for i, line := range strings.Split(string(text), "\n") {
+		if m := row.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			all = append(all, requirement{n, fmt.Sprintf("%s:%d", file, i+1), strings.TrimSpace(m[2]), strings.TrimSpace(m[3])})
 		}
 	}
 	return all

@@ -32,6 +32,7 @@ func TestShop(t *testing.T) {
 		"every node is found by its id":          nodes,
 	}
 	maps.Copy(tests, purchases)
+	maps.Copy(tests, requirements)
 	t.Run("together", func(t *testing.T) {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -41,6 +42,8 @@ func TestShop(t *testing.T) {
 		}
 	})
 	t.Run("a dead subgraph leaves the rest of the page", func(t *testing.T) { deadSubgraphs(t, s.in(t)) }) // alone: the others need them all
+	t.Run("S19 search answers without stock and orders", func(t *testing.T) { searchAlone(t, s.in(t)) })
+	t.Run("S23 S24 S25 bytes of products, variants and orders", func(t *testing.T) { bytesOf(t, s.in(t)) })
 	s.agrees()
 }
 

@@ -71,6 +71,9 @@ func (e *Engine) prepare(src *source, conditions decision) (*document, error) {
 		return nil, fromReport(e.log, report, CodeInput)
 	}
 	literals := doc.Input.Variables
+	if undeclare(&doc, e.client, &report); report.HasErrors() {
+		return nil, fromReport(e.log, report, CodeValidation)
+	}
 	if d.names = astnormalization.NewVariablesMapper().NormalizeOperation(&doc, e.client, &report); report.HasErrors() {
 		return nil, fromReport(e.log, report, CodeValidation)
 	}

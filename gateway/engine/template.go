@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/wundergraph/astjson"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/ast"
 	"github.com/wundergraph/graphql-go-tools/v2/pkg/astimport"
@@ -124,6 +126,43 @@ func (l *lifter) EnterArgument(ref int) {
 	l.doc.AddVariableDefinitionToOperationDefinition(operation, value, typ)
 	l.doc.Arguments[ref].Value = ast.Value{Kind: ast.ValueKindVariable, Ref: value}
 	l.templates[string(name)] = &t
+}
+
+// undeclare forgets the variables that are named nowhere any more, but in templates and directives that are gone: the mapper, which sees
+// only the others, gives away their names.
+func undeclare(doc, schema *ast.Document, report *operationreport.Report) {
+	walker := astvisitor.NewWalker(48)
+	n := &namer{doc: doc, named: map[string]bool{}}
+	walker.RegisterEnterArgumentVisitor(n)
+	walker.Walk(doc, schema, report)
+	for i := range doc.OperationDefinitions {
+		op := &doc.OperationDefinitions[i]
+		op.VariableDefinitions.Refs = slices.DeleteFunc(op.VariableDefinitions.Refs, func(ref int) bool { return !n.named[doc.VariableDefinitionNameString(ref)] })
+		op.HasVariableDefinitions = len(op.VariableDefinitions.Refs) > 0
+	}
+}
+
+type namer struct {
+	doc   *ast.Document
+	named map[string]bool
+}
+
+// EnterArgument is called by the walker.
+func (n *namer) EnterArgument(ref int) { n.note(n.doc.Arguments[ref].Value) }
+
+func (n *namer) note(v ast.Value) {
+	switch v.Kind {
+	case ast.ValueKindVariable:
+		n.named[n.doc.VariableValueNameString(v.Ref)] = true
+	case ast.ValueKindList:
+		for _, ref := range n.doc.ListValues[v.Ref].Refs {
+			n.note(n.doc.Values[ref])
+		}
+	case ast.ValueKindObject:
+		for _, ref := range n.doc.ObjectValues[v.Ref].Refs {
+			n.note(n.doc.ObjectFields[ref].Value)
+		}
+	}
 }
 
 // escaped writes tabs as JSON wants them: GraphQL allows them in strings as they are.
