@@ -26,7 +26,8 @@ type requirement struct {
 	what, by string
 }
 
-// docs/requirements.md has each thing that the shop must do once, with the test that shows it: one that is there. A test that bears the number
+// docs/requirements.md has each thing that the shop must do once, with the test that shows it: a function that is there, and a subtest whose
+// words are somewhere in its package, or a command whose figures are linked. What these assert is for readers to judge. A test that bears the number
 // of a row is named by that row, whether the number is in its name (TestS109…) or in a subtest's ("S106 a cancelled order …").
 func TestEachRequirementIsShown(t *testing.T) {
 	tests := readTests(t)

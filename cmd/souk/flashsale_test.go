@@ -60,7 +60,7 @@ func (s *testShop) stream(query string, v vars) (event func() string) {
 	}
 	s.t.Cleanup(func() { res.Body.Close() })
 	if !res.Close {
-		s.t.Error("the connection stays the server's, so each event wakes a goroutine")
+		s.t.Error("the connection cannot be taken over from the server")
 	}
 	lines := bufio.NewScanner(res.Body)
 	return func() string {

@@ -128,8 +128,12 @@ func openPayments(t *testing.T, s *testShop) {
 		who, in := ann, vars{"i": ann.input(cartID, total, ann.card(card))}
 		*to = append(*to, func() answer { return who.do(checkout, in) })
 	}
-	asked := make(chan []answer, 1)
-	go func() { asked <- together(slow...) }()
+	asked, all := make(chan []answer, 1), make(chan struct{})
+	go func() {
+		defer close(all)
+		asked <- together(slow...)
+	}()
+	t.Cleanup(func() { <-all })
 	undecided := func() (payments []string) {
 		var books struct{ Payments []providersPayment }
 		if err := json.Unmarshal(s.provider(http.MethodGet, ""), &books); err != nil {

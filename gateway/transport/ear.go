@@ -45,12 +45,15 @@ func (to *hearing) Stay() (done func()) {
 	to.stream.close() // its keepalive is over when this returns
 	to.unhook()
 	conn, _, err := http.NewResponseController(to.w).Hijack()
-	if err != nil { // nobody is there any more
+	if err != nil { // nobody is there any more, and nothing may be said
+		to.stream, to.answered = nil, true
 		to.cancel()
 		return func() {}
 	}
 	e := &ear{wire: newWire(conn, nil, to.h.WriteWait), cancel: to.cancel}
+	e.mu.Lock() // a beat may come before this is written
 	e.pulse = time.AfterFunc(to.h.Keepalive, func() { e.beat(to.h.Keepalive) })
+	e.mu.Unlock()
 	to.stream, to.ear, to.w = e, e, nil
 	told := make(chan struct{})
 	go func() {
@@ -97,7 +100,11 @@ type ear struct {
 func (e *ear) hear(event []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.over {
+	switch {
+	case e.over:
+		return
+	case e.writing:
+		e.news = event
 		return
 	}
 	buffer := frames.Get().(*[]byte)
@@ -174,7 +181,7 @@ func (e *ear) beat(every time.Duration) {
 		return
 	}
 	if !e.writing {
-		e.say(chunk(":\n\n"))
+		e.say(asChunk(":\n\n"))
 	}
 	e.pulse.Reset(every)
 }
@@ -190,7 +197,7 @@ func (e *ear) next(result []byte, _ bool) error {
 }
 
 func (e *ear) fail(errs engine.Errors) { e.next(encodeErrors(errs), false) }
-func (e *ear) complete()               { e.end(chunk(completeEvent) + lastChunk) }
+func (e *ear) complete()               { e.end(asChunk(completeEvent) + lastChunk) }
 func (e *ear) close()                  { e.end(lastChunk) }
 
 // end says the last there is to say. It does not wait.
@@ -207,7 +214,7 @@ func (e *ear) end(last string) {
 
 const lastChunk = "0\r\n\r\n"
 
-func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
+func asChunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
 
 // appendChunk appends a next event as a chunk of the response's body.
 func appendChunk(to, result []byte) []byte {

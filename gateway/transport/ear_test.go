@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
 	"testing"
@@ -170,3 +171,35 @@ func TestHearThroughAProxy(t *testing.T) {
 	r.expect("event: complete\ndata: \n")
 	r.expectEnd()
 }
+
+// An event stream takes a place as a socket does, and gives it back however it ends.
+func TestEventStreamsAreBounded(t *testing.T) {
+	h, q := openSquare(t, func(c *transport.Config) { c.MostSockets = 1 })
+	for range 3 {
+		r := h.stream(t, listen, "Accept: "+eventStream)
+		<-q.came
+		if res := h.stream(t, listen, "Accept: "+eventStream+", application/graphql-response+json").res; res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("the second: %s", res.Status)
+		}
+		r.res.Body.Close()
+		<-q.left
+		<-h.sockets.zero
+	}
+}
+
+// A connection that is lost while it is taken over ends its stream, and nothing else.
+func TestNoTakeover(t *testing.T) {
+	h, q := openSquare(t, nil)
+	body := strings.NewReader(listen)
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/", body)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", eventStream)
+	h.handler.ServeHTTP(lost{httptest.NewRecorder()}, r)
+	<-q.left
+}
+
+// lost is the answer to a client that is gone when its connection is wanted.
+type lost struct{ *httptest.ResponseRecorder }
+
+func (lost) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, net.ErrClosed }
+func (lost) SetWriteDeadline(time.Time) error             { return nil }

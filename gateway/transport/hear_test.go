@@ -30,7 +30,8 @@ func newSquare() *square {
 }
 
 func (q *square) Execute(ctx context.Context, _ engine.Request, to transport.Reply) {
-	if to.Accept(engine.Subscription, false) != nil {
+	if err := to.Accept(engine.Subscription, false); err != nil {
+		to.Fail(err.(engine.Errors))
 		return
 	}
 	h := to.(transport.Hearer)

@@ -76,6 +76,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	listener := &hearing{httpReply: to, unhook: unhook}
 	defer func() {
 		if listener.ear == nil { // else it goes on by itself
+			unhook() // or else the end of each request would be a goroutine that cancels what is over
 			cancel()
 		}
 	}()
@@ -214,6 +215,10 @@ func (to *httpReply) Accept(kind engine.Kind, deferred bool) error {
 		}
 		to.undo = append(to.undo, to.h.opened.Done)
 		if kind == engine.Subscription {
+			if !to.h.room() {
+				return refusal(codeUnavailable, full)
+			}
+			to.undo = append(to.undo, to.h.leave)
 			to.endWith(to.h.drain)
 			if !to.until.IsZero() {
 				expired, cancel := context.WithDeadline(context.Background(), to.until)

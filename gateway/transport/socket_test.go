@@ -106,6 +106,9 @@ func TestSocketsAreBounded(t *testing.T) {
 	if _, res := h.upgrade(t, "Sec-WebSocket-Protocol: graphql-transport-ws"); res.StatusCode != 503 {
 		t.Errorf("the third: %s", res.Status)
 	}
+	if r := h.stream(t, `{"query":"subscription { ticks }"}`, "Accept: "+eventStream+", application/graphql-response+json"); r.res.StatusCode != 503 {
+		t.Errorf("an event stream: %s", r.res.Status)
+	}
 	first.close()
 	for {
 		s, res := h.upgrade(t, "Sec-WebSocket-Protocol: graphql-transport-ws")

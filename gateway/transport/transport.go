@@ -69,14 +69,14 @@ type Config struct {
 	Executor Executor
 	Sessions Sessions
 	Origins  []string     // hosts of pages, beside our own, that may open a socket, as patterns of path.Match
-	Sockets  Gauge        // open sockets; may be nil
+	Sockets  Gauge        // open sockets and event streams; may be nil
 	Log      *slog.Logger // nil means slog.Default()
 
 	// Refused hears the code of each request that is refused before it became an operation; may be nil.
 	Refused func(r *http.Request, code string)
 
 	Body        int64         // bytes of a request, after decompression, and of a socket's message: 1 MB
-	MostSockets int           // open at once: no bound but the system's, with which everything else would run out of files too
+	MostSockets int           // open at once, and event streams of subscriptions: no bound but the system's, with which everything else would run out of files too
 	Operations  int           // at once on one socket: 100
 	Queue       int           // messages that wait for a slow reader of a socket: 256
 	InitWait    time.Duration // for a socket's connection_init: 5 s
@@ -129,7 +129,7 @@ type Handler struct {
 	Config
 	drain  context.Context // ends when long-lived answers must
 	stop   context.CancelFunc
-	taken  atomic.Int64   // places for sockets
+	taken  atomic.Int64   // places for sockets and event streams
 	opened sync.WaitGroup // long-lived answers: sockets and event streams
 	mu     sync.Mutex     // guards the step from open to draining, so that opened never grows while it is waited for
 }

@@ -46,7 +46,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	if !h.room() {
 		h.opened.Done()
-		h.refuse(w, r, formatJSON, refusal(codeUnavailable, "as many sockets are open here as may be"))
+		h.refuse(w, r, formatJSON, refusal(codeUnavailable, full))
 		return
 	}
 	s := newSocket(h)
@@ -59,7 +59,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		OnPongReceived:  s.onPong,
 	})
 	if err != nil {
-		h.taken.Add(-1)
+		h.leave()
 		h.opened.Done()
 		return // Accept has answered
 	}
@@ -69,24 +69,31 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go h.keepSocket(ctx, s, until)
 }
 
-// room takes a place for a socket if there is one.
+const full = "as many sockets and event streams are open here as may be"
+
+// room takes a place for a socket or an event stream if there is one.
 func (h *Handler) room() bool {
 	if h.taken.Add(1) > int64(h.MostSockets) && h.MostSockets > 0 {
 		h.taken.Add(-1)
 		return false
 	}
+	h.Sockets.Inc()
 	return true
+}
+
+// leave gives the place back.
+func (h *Handler) leave() {
+	h.taken.Add(-1)
+	h.Sockets.Dec()
 }
 
 // keepSocket returns when the socket is closed and nothing of it runs any more.
 func (h *Handler) keepSocket(ctx context.Context, s *socket, until time.Time) {
 	defer h.opened.Done()
-	defer h.taken.Add(-1)
+	defer h.leave()
 	if s.conn.Subprotocol() != subprotocol {
 		s.conn.Close(closeSubprotocol, "Subprotocol not acceptable")
 		return
 	}
-	h.Sockets.Inc()
-	defer h.Sockets.Dec()
 	s.serve(ctx, until)
 }

@@ -21,7 +21,7 @@ const (
 	opPong  = 0xa
 )
 
-// A wire is a socket's connection. Frames go out whole and in turn: the library's own, which close, and those of messages and pongs,
+// A wire is a socket's connection. Frames go out whole and in turn: the library's own, of which only close frames are left, and those of messages and pongs,
 // which never wait for the client unless they are told to.
 type wire struct {
 	net.Conn                 // the library reads from it

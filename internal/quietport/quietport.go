@@ -15,8 +15,8 @@ var kept sync.Map // tokens, by port: what nobody refers to is closed
 
 var errNone = errors.New("no port of this machine is free")
 
-// Address returns an address on loopback at which nobody listens. Until this process ends it is nobody else's: no connection on
-// its way out takes its port, and no other call returns it, in whatever process, even while nobody listens.
+// Address returns an address on loopback at which nobody listens. Until this process ends no other call returns it, in whatever
+// process, and no connection on its way out takes its port, even while nobody listens.
 func Address() (string, error) {
 	for range 1000 {
 		at := net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + rand.IntN(last-first+1)}

@@ -87,7 +87,8 @@ func (t *turn) remember(ctx context.Context, once inventory.Once, reply any) err
 	return db.New(t).AddAnswer(ctx, db.AddAnswerParams{Caller: once.Caller, Key: once.Key, Input: once.Input, Answer: answer, CreatedAt: t.at})
 }
 
-// save queues what moved on the shelf, and the events that tell of it.
+// save queues what moved on the shelf, and the events that tell of it. A turn moves or holds: a movement that follows a hold in it is
+// refused, for movements are written first.
 func (t *turn) save(ctx context.Context) error {
 	moved, sheets := t.shelf.Moved(), t.shelf.Sheets()
 	if len(moved)+len(sheets) == 0 {

@@ -380,7 +380,11 @@ func TestS86WhoWatchesHearsThatTheMoneyIsBack(t *testing.T) {
 	if _, err := s.store.Change(t.Context(), o.ID, s.checkout.PaymentChanged(back)); err != nil {
 		t.Fatal(err)
 	}
-	changes <- struct{}{}
+	select {
+	case changes <- struct{}{}:
+	case said := <-ended:
+		t.Fatalf("it ended with %s", said)
+	}
 	if said := <-ended; !strings.Contains(said, `"PAYMENT_REFUNDED"`) || strings.Count(said, "event: next") != 2 {
 		t.Errorf("%s", said)
 	}

@@ -237,7 +237,7 @@ func (e CartErrorCode) MarshalJSON() ([]byte, error) {
 type CartProblemCode string
 
 const (
-	// None is left, as a cart shows.
+	// None is left, as a cart shows; at the checkout, what was held for it was gone before it could be sold.
 	CartProblemCodeOutOfStock CartProblemCode = "OUT_OF_STOCK"
 	// Fewer are left than asked for; at the checkout, perhaps none.
 	CartProblemCodeNotEnoughStock CartProblemCode = "NOT_ENOUGH_STOCK"

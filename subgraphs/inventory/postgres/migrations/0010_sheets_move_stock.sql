@@ -145,6 +145,6 @@ CREATE TRIGGER is_whole BEFORE INSERT ON sheets FOR EACH ROW EXECUTE FUNCTION sh
 DROP TRIGGER agrees ON levels;
 DROP TRIGGER agrees ON stock;
 CREATE CONSTRAINT TRIGGER agrees AFTER INSERT OR UPDATE ON levels DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION level_agrees(); -- not for what a sheet moves
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION level_agrees(); -- not for what a sheet moves; no other trigger may write these tables
 CREATE CONSTRAINT TRIGGER agrees AFTER INSERT OR UPDATE ON stock DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION stock_agrees();

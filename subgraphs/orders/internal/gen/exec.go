@@ -1153,7 +1153,7 @@ type CartCost @shareable {
 
 "Why a cart cannot be bought as it is."
 enum CartProblemCode {
-  "None is left, as a cart shows."
+  "None is left, as a cart shows; at the checkout, what was held for it was gone before it could be sold."
   OUT_OF_STOCK
   "Fewer are left than asked for; at the checkout, perhaps none."
   NOT_ENOUGH_STOCK
