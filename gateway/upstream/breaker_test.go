@@ -270,6 +270,18 @@ func TestAStreamCountsByItsBeginning(t *testing.T) {
 		if err := w.ask(context.Background(), stream...); !errors.Is(err, ErrOpen) {
 			t.Errorf("ended with %v", err)
 		}
+		time.Sleep(respite + 1)
+		w.answers = fine
+		r, _ := http.NewRequestWithContext(Named(context.Background(), "orders"), http.MethodPost, "http://orders.test/graphql", nil)
+		r.Header.Set("Accept", "text/event-stream")
+		begun, err := w.Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !w.reaches() {
+			t.Error("a stream has begun, and others still may not ask")
+		}
+		begun.Body.Close()
 	})
 }
 
