@@ -78,7 +78,7 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 	if g.watch, err = newWatch(c.Log, c.Metrics, c.Tracing); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	subgraphs, err := upstream.New(upstream.Config{Key: c.Passport, Deadline: c.FetchTimeout, Base: c.Upstream, Metrics: c.Metrics})
+	subgraphs, err := upstream.New(upstream.Config{Key: c.Passport, Deadline: c.FetchTimeout, Base: c.Upstream, Metrics: c.Metrics, Log: c.Log})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

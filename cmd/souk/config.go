@@ -30,6 +30,7 @@ var settings = []setting{
 	{name: "SOUK_RATE_ACCOUNT", otherwise: "500/20000", help: "what an account may ask the gateway for: points per second/burst, or off; 1000000/10000000 in souk dev"},
 	{name: "SOUK_RATE_IP", otherwise: "500/20000", help: "what an address, or a /64 of IPv6, may ask for, signed in or not"},
 	{name: "SOUK_RATE_SALE", otherwise: "10000/50000", help: "how often one flash sale may be joined and booked in, by all callers together: times per second/burst, or off"},
+	{name: "SOUK_SUBGRAPH_TIMEOUT", otherwise: "10s", help: "how long the gateway waits for a subgraph's answer"},
 	{name: "SOUK_TRUSTED_PROXIES", otherwise: "0", help: "how many proxies in front of the gateway add to X-Forwarded-For; 0 believes the socket"},
 	{name: "SOUK_REDIS_URL", secret: true, help: "Redis in which gateways share budgets, and flash sales what was spent; without one each process counts by itself"},
 	{name: "SOUK_FLASHSALE_SECRETS", secret: true, help: "what challenges and admissions of flash sales are signed with, 32 characters or more each, separated by commas: the first signs, all are accepted; made of the passport key without it"},
@@ -106,6 +107,15 @@ func (c config) orderExpiry() (time.Duration, error) {
 	d, err := time.ParseDuration(c.get("SOUK_ORDER_EXPIRY"))
 	if err != nil || d < time.Second || d > 24*time.Hour {
 		return 0, fmt.Errorf("SOUK_ORDER_EXPIRY: %q is not a time from 1s to 24h", c.get("SOUK_ORDER_EXPIRY"))
+	}
+	return d, nil
+}
+
+// subgraphTimeout returns how long the gateway waits for a subgraph; it waits for a whole operation no longer than 30 s.
+func (c config) subgraphTimeout() (time.Duration, error) {
+	d, err := time.ParseDuration(c.get("SOUK_SUBGRAPH_TIMEOUT"))
+	if err != nil || d < 100*time.Millisecond || d > 30*time.Second {
+		return 0, fmt.Errorf("SOUK_SUBGRAPH_TIMEOUT: %q is not a time from 100ms to 30s", c.get("SOUK_SUBGRAPH_TIMEOUT"))
 	}
 	return d, nil
 }

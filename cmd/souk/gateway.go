@@ -30,6 +30,9 @@ func startGateway(ctx context.Context, e *env) (*service, error) {
 		JWKS: e.get("SOUK_JWKS_URL"), Development: e.dev, Log: e.log, Metrics: e.metrics, Tracing: otel.GetTracerProvider(),
 	}
 	config.Sockets = e.mostSockets()
+	if config.FetchTimeout, err = e.subgraphTimeout(); err != nil {
+		return nil, err
+	}
 	switch accounts, here := e.urls["accounts"]; {
 	case here:
 		config.JWKS = accounts + "/.well-known/jwks.json"

@@ -66,6 +66,7 @@ func TestServeRefusesWhatIsNotThere(t *testing.T) {
 		{[]string{"serve", "orders"}, nil, "SOUK_PASSPORT_KEY is not set"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": "short"}, "SOUK_PASSPORT_KEY has fewer than 32 characters"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0"}, "SOUK_POSTGRES_URL is not set"},
+		{[]string{"serve", "gateway"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", "SOUK_SUBGRAPH_TIMEOUT": "31s"}, "SOUK_SUBGRAPH_TIMEOUT"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", "SOUK_ORDER_EXPIRY": "soon"}, "SOUK_ORDER_EXPIRY"},
 		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_IP", "many"), `SOUK_RATE_IP: "many" is no budget`},
 		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_ACCOUNT", "5"), `SOUK_RATE_ACCOUNT: "5" is no budget`},

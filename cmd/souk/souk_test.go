@@ -42,6 +42,7 @@ func TestShop(t *testing.T) {
 		}
 	})
 	t.Run("a dead subgraph leaves the rest of the page", func(t *testing.T) { deadSubgraphs(t, s.in(t)) }) // alone: the others need them all
+	t.Run("S44 nobody waits for a part that hangs", func(t *testing.T) { hangingPart(t, s.in(t)) })
 	t.Run("S19 search answers without stock and orders", func(t *testing.T) { searchAlone(t, s.in(t)) })
 	t.Run("S23 S24 S25 bytes of products, variants and orders", func(t *testing.T) { bytesOf(t, s.in(t)) })
 	s.agrees()

@@ -22,6 +22,7 @@ import (
 type guard struct {
 	resolve.DataSource
 	subgraph string
+	reads    bool   // and changes nothing, so that it may be sent again
 	failure  []byte // a response that says so
 	log      *slog.Logger
 }
@@ -29,7 +30,11 @@ type guard struct {
 // Load asks the subgraph. It does not fail: a response without data is how it says that there is none.
 func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (data []byte, _ error) {
 	ctx, status := httpclient.InjectResponseContext(ctx)
-	data, err := g.load(upstream.Named(ctx, g.subgraph), headers, input)
+	ctx = upstream.Named(ctx, g.subgraph)
+	if g.reads {
+		ctx = upstream.Reading(ctx)
+	}
+	data, err := g.load(ctx, headers, input)
 	switch {
 	case err != nil:
 	case status.StatusCode != 0 && (status.StatusCode < 200 || status.StatusCode > 299):
@@ -39,7 +44,7 @@ func (g *guard) Load(ctx context.Context, headers http.Header, input []byte) (da
 	default:
 		return data, nil
 	}
-	if ctx.Err() == nil || !errors.Is(ctx.Err(), context.Canceled) { // a caller who left is no news
+	if !errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, upstream.ErrOpen) { // a caller who left is no news, nor is what is known to be down
 		g.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", g.subgraph, "error", err)
 	}
 	return g.failure, nil
@@ -93,17 +98,18 @@ func (x *executable) guardTree(n *resolve.FetchTreeNode) {
 	if n.Item != nil {
 		switch f := n.Item.Fetch.(type) {
 		case *resolve.SingleFetch:
-			f.DataSource = x.guarded(f.DataSource, f.Info, x.rootKeys(f))
+			reads := f.Info != nil && f.Info.OperationType == ast.OperationTypeQuery
+			f.DataSource = x.guarded(f.DataSource, f.Info, reads, x.rootKeys(f))
 		case *resolve.EntityFetch:
-			f.DataSource = x.guarded(f.DataSource, f.Info, []string{"_entities"})
+			f.DataSource = x.guarded(f.DataSource, f.Info, true, []string{"_entities"})
 		case *resolve.BatchEntityFetch:
-			f.DataSource = x.guarded(f.DataSource, f.Info, []string{"_entities"})
+			f.DataSource = x.guarded(f.DataSource, f.Info, true, []string{"_entities"})
 		case *resolve.MultiEntityFetch:
 			var aliases []string
 			for _, e := range f.Input.Entries {
 				aliases = append(aliases, e.Alias)
 			}
-			f.DataSource = x.guarded(f.DataSource, f.Info, aliases)
+			f.DataSource = x.guarded(f.DataSource, f.Info, true, aliases)
 		}
 	}
 	for _, c := range n.ChildNodes {
@@ -131,7 +137,7 @@ func (x *executable) rootKeys(fetch *resolve.SingleFetch) []string {
 	return keys
 }
 
-func (x *executable) guarded(source resolve.DataSource, info *resolve.FetchInfo, roots []string) resolve.DataSource {
+func (x *executable) guarded(source resolve.DataSource, info *resolve.FetchInfo, reads bool, roots []string) resolve.DataSource {
 	if info == nil || resolve.IsIntrospectionDataSource(info.DataSourceID) {
 		return source
 	}
@@ -143,7 +149,7 @@ func (x *executable) guarded(source resolve.DataSource, info *resolve.FetchInfo,
 		es = unavailable(info.DataSourceName, nil)
 	}
 	body, _ := json.Marshal(map[string]any{"data": nil, "errors": es})
-	return &guard{DataSource: source, subgraph: info.DataSourceName, failure: body, log: x.log}
+	return &guard{DataSource: source, subgraph: info.DataSourceName, reads: reads, failure: body, log: x.log}
 }
 
 func unavailable(subgraph string, path []any) Errors {

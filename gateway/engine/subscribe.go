@@ -46,7 +46,9 @@ func (e *Engine) outcome(ctx context.Context, op *Operation, err error) error {
 	case errors.As(err, &es):
 		return es
 	case errors.Is(err, errSubgraph):
-		e.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", subgraph, "error", err)
+		if !errors.Is(err, upstream.ErrOpen) {
+			e.log.WarnContext(ctx, "gateway: subgraph failed", "subgraph", subgraph, "error", err)
+		}
 		return unavailable(subgraph, op.rootPath())
 	}
 	return err

@@ -13,13 +13,14 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	streams  *prometheus.GaugeVec
+	open     *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) (metrics, error) {
 	m := metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "souk", Subsystem: "gateway", Name: "subgraph_requests_total",
-			Help: "Requests to subgraphs by outcome: ok, status, timeout, too_large, unreachable, canceled.",
+			Help: "Requests to subgraphs by outcome: ok, status, timeout, too_large, unreachable, canceled, open.",
 		}, []string{"subgraph", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "souk", Subsystem: "gateway", Name: "subgraph_seconds",
@@ -30,11 +31,15 @@ func newMetrics(r prometheus.Registerer) (metrics, error) {
 			Namespace: "souk", Subsystem: "gateway", Name: "subgraph_streams",
 			Help: "Subscriptions open at subgraphs.",
 		}, []string{"subgraph"}),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "souk", Subsystem: "gateway", Name: "subgraph_breaker_open",
+			Help: "1 while a subgraph that failed again and again is left alone, but for one request now and then.",
+		}, []string{"subgraph"}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.streams} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.streams, m.open} {
 		if err := r.Register(c); err != nil {
 			return m, err
 		}
@@ -53,6 +58,8 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.Is(err, ErrOpen):
+		return "open"
 	case errors.As(err, &status):
 		return "status"
 	case errors.Is(err, ErrTooLarge):

@@ -1,11 +1,13 @@
 // Package upstream is the way from the gateway to subgraphs: every request is signed for its viewer, traced, measured,
-// answered within a deadline and by no more bytes than the gateway is ready to hold.
+// answered within a deadline and by no more bytes than the gateway is ready to hold. A subgraph that fails again and again is
+// asked no more until it is back, and what only reads is asked again when a kept connection ends under it.
 package upstream
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -26,16 +28,28 @@ type Config struct {
 	Idle        int                   // connections kept open to one subgraph; 0 means 256
 	Metrics     prometheus.Registerer // nil means none
 	Base        http.RoundTripper     // nil means real connections
+	Log         *slog.Logger          // nil means slog.Default()
 }
 
 // ErrTooLarge is why the reading of an answer stops at Config.MaxResponse.
 var ErrTooLarge = errors.New("the subgraph's answer is too large")
 
-type subgraph struct{}
+// errEncoding is of an answer that nobody here can read.
+var errEncoding = errors.New("the subgraph answered in an encoding")
+
+type (
+	subgraph struct{}
+	reading  struct{}
+)
 
 // Named returns a context whose requests go to this subgraph, for metrics and traces.
 func Named(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, subgraph{}, name)
+}
+
+// Reading returns a context whose requests change nothing, so that one may be sent again.
+func Reading(ctx context.Context) context.Context {
+	return context.WithValue(ctx, reading{}, true)
 }
 
 func nameOf(r *http.Request) string {
@@ -52,6 +66,7 @@ type Transport struct {
 	deadline time.Duration
 	most     int64
 	metrics  metrics
+	breakers *breakers
 }
 
 // New makes a transport.
@@ -65,12 +80,15 @@ func New(c Config) (*Transport, error) {
 	if c.Base == nil {
 		c.Base = pool(c)
 	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
 	m, err := newMetrics(c.Metrics)
 	if err != nil {
 		return nil, err
 	}
 	next := telemetry.Transport(c.Base, func(r *http.Request) string { return "subgraph " + nameOf(r) })
-	return &Transport{next: next, key: c.Key, deadline: c.Deadline, most: c.MaxResponse, metrics: m}, nil
+	return &Transport{next: next, key: c.Key, deadline: c.Deadline, most: c.MaxResponse, metrics: m, breakers: &breakers{metrics: m, log: c.Log}}, nil
 }
 
 // pool keeps connections open: subgraphs are few, near and asked all the time.
@@ -91,6 +109,20 @@ func pool(c Config) *http.Transport {
 // RoundTrip sends a request. The deadline runs until the answer is read and closed; that of a stream ends with its headers.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	began, name := time.Now(), nameOf(r)
+	tell, err := t.breakers.allow(name)
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		t.metrics.requests.WithLabelValues(name, outcome(err)).Inc()
+		return nil, err
+	}
+	answered := false
+	defer func() {
+		if !answered { // it could not be sent, or something of ours panicked
+			tell(unknown)
+		}
+	}()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	late := time.AfterFunc(t.deadline, func() { cancel(context.DeadlineExceeded) })
 	end := func(err error) {
@@ -98,40 +130,36 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(context.Canceled)
 		t.metrics.observe(name, outcome(err), time.Since(began))
 	}
-	sent := r.WithContext(ctx)
-	sent.Header = r.Header.Clone()
-	streaming := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
-	if !streaming {
-		sent.Header.Set("Accept", "application/graphql-response+json, application/json;q=0.9")
+	judged := func(err error) {
+		tell(judge(r.Context(), err))
+		end(err)
 	}
-	sent.Header.Set("Content-Type", "application/json")
-	sent.Header.Del("Accept-Encoding") // net/http asks for gzip and unpacks it before we count
-
-	if len(t.key) > 0 {
-		if err := t.key.Stamp(sent); err != nil {
-			end(err)
-			return nil, err
-		}
+	sent, err := t.prepare(ctx, r)
+	if err != nil {
+		end(err)
+		return nil, err
 	}
 	res, err := t.next.RoundTrip(sent)
+	answered = true
 	if err == nil && res.Header.Get("Content-Encoding") != "" {
 		res.Body.Close()
-		err = fmt.Errorf("the subgraph answered in the encoding %q", res.Header.Get("Content-Encoding"))
+		err = fmt.Errorf("%w: %q", errEncoding, res.Header.Get("Content-Encoding"))
 	}
 	if err != nil {
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			err = context.DeadlineExceeded
 		}
-		end(err)
+		judged(err)
 		return nil, err
 	}
 	forfeit.Hear(r.Context(), res.Header)
-	b := &body{ReadCloser: res.Body, ctx: ctx, most: t.most, end: end}
+	b := &body{ReadCloser: res.Body, ctx: ctx, most: t.most, end: judged}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		b.failed = statusError(res.StatusCode)
 	}
-	if streaming && b.failed == nil {
+	if streams(r) && b.failed == nil {
 		late.Stop()
+		tell(well) // all streams of a subgraph that goes away end at once, and that is one failure
 		b.most = 0
 		t.metrics.streams.WithLabelValues(name).Inc()
 		b.end = func(err error) {
@@ -144,6 +172,30 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res.Body = b
 	return res, nil
+}
+
+// prepare makes the request that is sent, with headers of its own.
+func (t *Transport) prepare(ctx context.Context, r *http.Request) (*http.Request, error) {
+	sent := r.WithContext(ctx)
+	sent.Header = r.Header.Clone()
+	if !streams(r) {
+		sent.Header.Set("Accept", "application/graphql-response+json, application/json;q=0.9")
+	}
+	sent.Header.Set("Content-Type", "application/json")
+	sent.Header.Del("Accept-Encoding") // net/http asks for gzip and unpacks it before we count
+	if r.Context().Value(reading{}) != nil {
+		sent.Header["Idempotency-Key"] = []string{} // lets net/http send it again on another connection; what is empty is not sent itself
+	}
+	if len(t.key) > 0 {
+		if err := t.key.Stamp(sent); err != nil {
+			return nil, err
+		}
+	}
+	return sent, nil
+}
+
+func streams(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
 type statusError int
