@@ -66,7 +66,7 @@ func (s *testShop) bytesKept() map[string]int {
 // bytesOf puts goods of ordinary size on offer, stocks them and sells some, and compares what each takes in the stores with what a
 // hundred million of them were planned with.
 func bytesOf(t *testing.T, s *testShop) {
-	const products, variants, first, orders = 200, 2, 40, 120
+	const products, variants, first, orders = 100, 2, 30, 50
 	grew := func(do func()) map[string]int {
 		before := s.bytesKept()
 		do()
