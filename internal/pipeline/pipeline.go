@@ -95,6 +95,15 @@ func (p *Pipeline) Collect(sql string, args ...any) func(each func(pgx.Rows) err
 	}
 }
 
+// Rows queues a question; each row is appended during the next Send, its columns by the names of T's fields.
+func Rows[T any](p *Pipeline, into *[]T, sql string, args ...any) {
+	p.Collect(sql, args...)(func(row pgx.Rows) error {
+		r, err := pgx.RowToStructByName[T](row)
+		*into = append(*into, r)
+		return err
+	})
+}
+
 var errQueued = errors.New("a pipeline answers no questions at once: collect them")
 
 // Query is there for sqlc's DBTX alone.

@@ -49,16 +49,8 @@ func (s *Store) read(ctx context.Context, where string, keys []string) ([]cart.C
 	var rows []db.Cart
 	var lines []db.CartLine
 	err := pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
-		p.Collect("SELECT c.* FROM carts c WHERE "+where, keys)(func(row pgx.Rows) error {
-			r, err := pgx.RowToStructByName[db.Cart](row)
-			rows = append(rows, r)
-			return err
-		})
-		p.Collect("SELECT l.* FROM carts c JOIN cart_lines l ON l.cart_id = c.id WHERE "+where+" ORDER BY l.cart_id, l.position", keys)(func(row pgx.Rows) error {
-			l, err := pgx.RowToStructByName[db.CartLine](row)
-			lines = append(lines, l)
-			return err
-		})
+		pipeline.Rows(p, &rows, "SELECT c.* FROM carts c WHERE "+where, keys)
+		pipeline.Rows(p, &lines, "SELECT l.* FROM carts c JOIN cart_lines l ON l.cart_id = c.id WHERE "+where+" ORDER BY l.cart_id, l.position", keys)
 	})
 	return whole(rows, lines), err
 }

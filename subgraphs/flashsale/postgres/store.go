@@ -93,21 +93,17 @@ func (s *Store) BookingsOf(ctx context.Context, accountID string, saleIDs []stri
 // DueBookings lists bookings whose time is up.
 func (s *Store) DueBookings(ctx context.Context, at time.Time, most int) ([]flashsale.Booking, error) {
 	const due = `SELECT * FROM bookings WHERE status = 'HELD' AND expires_at <= $1 ORDER BY expires_at LIMIT $2`
-	var found []flashsale.Booking
-	err := s.byTime(ctx, func(row pgx.Rows) error {
-		r, err := pgx.RowToStructByName[db.Booking](row)
-		found = append(found, booking(r))
-		return err
-	}, due, at, most)
-	return found, err
+	var rows []db.Booking
+	err := s.byTime(ctx, func(p *pipeline.Pipeline) { pipeline.Rows(p, &rows, due, at, most) })
+	return each(rows, booking), err
 }
 
 // byTime asks what has to be read off an index by time, as little of it as is wanted. Statistics from before a sale say that nothing is
 // held; to read and sort all that is held, off the index by sale and variant, then looks as good to the planner.
-func (s *Store) byTime(ctx context.Context, each func(pgx.Rows) error, question string, args ...any) error {
+func (s *Store) byTime(ctx context.Context, ask func(*pipeline.Pipeline)) error {
 	return pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
 		p.Exec(ctx, `SET LOCAL enable_sort = off`)
-		p.Collect(question, args...)(each)
+		ask(p)
 	})
 }
 
@@ -119,7 +115,10 @@ func (s *Store) DueSales(ctx context.Context, at time.Time, most int) ([]string,
 // NextMoment returns when the next booking or sale is due.
 func (s *Store) NextMoment(ctx context.Context) (at time.Time, any bool, err error) {
 	var next *time.Time
-	if err := s.byTime(ctx, func(row pgx.Rows) error { return row.Scan(&next) }, nextMoment); err != nil || next == nil {
+	err = s.byTime(ctx, func(p *pipeline.Pipeline) {
+		p.Collect(nextMoment)(func(row pgx.Rows) error { return row.Scan(&next) })
+	})
+	if err != nil || next == nil {
 		return at, false, err
 	}
 	return next.UTC(), true, nil

@@ -86,11 +86,7 @@ func (s *Store) List(ctx context.Context, l orders.List, after *orders.Cursor) (
 	}
 	var rows []db.Order
 	err = pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
-		p.Collect(onePage, args)(func(row pgx.Rows) error {
-			r, err := pgx.RowToStructByName[db.Order](row)
-			rows = append(rows, r)
-			return err
-		})
+		pipeline.Rows(p, &rows, onePage, args)
 		if l.Count {
 			p.Collect(onAllPages, args)(func(row pgx.Rows) error { return row.Scan(&total) })
 		}

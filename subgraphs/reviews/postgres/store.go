@@ -54,7 +54,7 @@ var orders = map[reviews.Sort]struct{ by, behind string }{
 }
 
 // List returns up to First+1 reviews behind a cursor, and how many there are at the same moment on all pages.
-func (s *Store) List(ctx context.Context, l reviews.List, after *reviews.Cursor) (found []reviews.Review, total int, err error) {
+func (s *Store) List(ctx context.Context, l reviews.List, after *reviews.Cursor) (_ []reviews.Review, total int, err error) {
 	where, args := condition(l)
 	order, known := orders[l.Sort]
 	if !known {
@@ -65,17 +65,14 @@ func (s *Store) List(ctx context.Context, l reviews.List, after *reviews.Cursor)
 		args["rating"], args["created_at"], args["id"] = after.Rating, after.CreatedAt, after.ID
 	}
 	args["limit"] = l.First + 1
+	var rows []db.Review
 	err = pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
-		p.Collect("SELECT * FROM reviews WHERE "+where+" ORDER BY "+order.by+" LIMIT @limit", args)(func(row pgx.Rows) error {
-			r, err := pgx.RowToStructByName[db.Review](row)
-			found = append(found, review(r))
-			return err
-		})
+		pipeline.Rows(p, &rows, "SELECT * FROM reviews WHERE "+where+" ORDER BY "+order.by+" LIMIT @limit", args)
 		if l.Count {
 			p.Collect("SELECT "+number(l), args)(func(row pgx.Rows) error { return row.Scan(&total) })
 		}
 	})
-	return found, total, err
+	return each(rows, review), total, err
 }
 
 // number says how many reviews a list has on all pages. A product's number is read off its rating.
