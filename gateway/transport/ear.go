@@ -32,6 +32,23 @@ func hears(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
+// execute answers a request. Once the connection is taken over, the operation goes on when this has returned.
+func (to *hearing) execute(asked context.Context, request engine.Request) {
+	to.ctx, to.cancel = context.WithCancel(context.WithoutCancel(asked))
+	to.unhook = context.AfterFunc(asked, to.cancel)
+	defer func() {
+		if to.ear == nil {
+			to.unhook() // or else the end of the request would be a goroutine that cancels what is over
+			to.cancel()
+		}
+	}()
+	to.h.Executor.Execute(to.ctx, request, to)
+	if to.ear == nil {
+		to.endStream()
+		to.undoAll()
+	}
+}
+
 func (to *hearing) Accept(kind engine.Kind, deferred bool) error {
 	if kind == engine.Subscription {
 		to.w.Header().Set("Connection", "close")

@@ -66,29 +66,21 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, accept.json, refusalOf(err))
 		return
 	}
-	ctx, cancel := context.WithCancel(viewer.With(context.WithoutCancel(r.Context()), who))
-	unhook := context.AfterFunc(r.Context(), cancel)
-	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until, ctx: ctx, cancel: cancel}
+	to := &httpReply{h: h, w: w, get: r.Method == http.MethodGet, accept: accept, until: until}
 	if to.get && r.Header.Get("Authorization") == "" {
 		to.has = r.Header.Values("If-None-Match")
 		to.public = true
 	}
-	listener := &hearing{httpReply: to, unhook: unhook}
-	defer func() {
-		if listener.ear == nil { // else it goes on by itself
-			unhook() // or else the end of each request would be a goroutine that cancels what is over
-			cancel()
-		}
-	}()
-	var reply Reply = to
+	ctx := viewer.With(r.Context(), who)
 	if accept.events && hears(w, r) {
-		reply = listener
+		(&hearing{httpReply: to}).execute(ctx, request)
+		return
 	}
-	h.Executor.Execute(ctx, request, reply)
-	if listener.ear == nil {
-		to.endStream()
-		to.undoAll()
-	}
+	to.ctx, to.cancel = context.WithCancel(ctx)
+	defer to.cancel()
+	h.Executor.Execute(to.ctx, request, to)
+	to.endStream()
+	to.undoAll()
 }
 
 // refuse answers a request that is not GraphQL over HTTP, or not allowed: the status says so in every format.

@@ -21,8 +21,8 @@ const (
 	opPong  = 0xa
 )
 
-// A wire is a socket's connection. Frames go out whole and in turn: the library's own, of which only close frames are left, and those of messages and pongs,
-// which never wait for the client unless they are told to.
+// A wire is a socket's connection. Frames go out whole and in turn: the library's own, of which only close frames are left, and those of
+// messages and pongs, which never wait for the client unless they are told to.
 type wire struct {
 	net.Conn                 // the library reads from it
 	raw      syscall.RawConn // nil where there is none; then every frame goes the slow way
