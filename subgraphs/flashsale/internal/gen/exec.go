@@ -1375,8 +1375,9 @@ type Subscription {
     id: ID!
   ): FlashSaleEvent! @shared
   """
-  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It completes when the wait is over: after
-  ADMITTED with its token, USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
+  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It tells ADMITTED with the token when it is
+  the caller's turn, and what becomes of that, within a second of its end: USED, or EXPIRED, after which one may join again. It completes after what is
+  ` + "`" + `final` + "`" + `: USED, EXPIRED, or SOLD_OUT with nothing to wait for. NOT_FOUND unless the ticket is the caller's.
   """
   flashSaleTicketChanged(
     "The ticket's id."
