@@ -1650,7 +1650,7 @@ input StagedUploadInput {
 
 "Where to upload to."
 type StagedUploadPayload {
-  "Names the upload in later mutations, for at least 30 days; null when ` + "`" + `userErrors` + "`" + ` says why not."
+  "Names the upload in later mutations, for 30 days; null when ` + "`" + `userErrors` + "`" + ` says why not."
   uploadId: ID
   "PUT the bytes here."
   url: URL
