@@ -2,6 +2,7 @@ package flashsale_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,11 @@ type standing struct {
 	flashsale.Desk
 	ticket func() flashsale.Ticket
 	live   flashsale.Live
-	asked  int
+	asked  atomic.Int32
 }
 
 func (s *standing) LookUp(context.Context, string) (flashsale.Standing, error) {
-	s.asked++
+	s.asked.Add(1)
 	return flashsale.Standing{Ticket: s.ticket(), Live: s.live}, nil
 }
 
@@ -63,10 +64,10 @@ func TestTheEndOfATurnIsTold(t *testing.T) {
 				if first := <-turns; first.Status != flashsale.TicketAdmitted || first.Final {
 					t.Errorf("%+v", first)
 				}
-				desk.asked = 0
+				before := desk.asked.Load()
 				end := <-turns
-				if end == nil || end.Status != c.told || !end.Final || time.Now().Before(until) || time.Since(until) > 2*time.Second || desk.asked != 1 {
-					t.Errorf("%v after its turn, and %d questions, it is told %+v", time.Since(until), desk.asked, end)
+				if end == nil || end.Status != c.told || !end.Final || time.Now().Before(until) || time.Since(until) > 2*time.Second || desk.asked.Load() != before+1 {
+					t.Errorf("%v after its turn, and %d questions, it is told %+v", time.Since(until), desk.asked.Load()-before, end)
 				}
 				if more, open := <-turns; open {
 					t.Errorf("after the end it is told %+v", more)

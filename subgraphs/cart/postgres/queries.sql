@@ -34,4 +34,4 @@ DELETE FROM carts WHERE id IN (
     LIMIT 1000 FOR UPDATE SKIP LOCKED);
 
 -- name: ForgetOrdered :execrows
-DELETE FROM ordered WHERE order_id IN (SELECT o.order_id FROM ordered o WHERE o.at < @before ORDER BY o.at LIMIT @most FOR UPDATE SKIP LOCKED);
+DELETE FROM ordered WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM ordered o WHERE o.at < @before LIMIT @most FOR UPDATE SKIP LOCKED));

@@ -65,8 +65,7 @@ SELECT * FROM order_parcels WHERE order_id = @order_id ORDER BY shipment_id;
 SELECT * FROM orders WHERE id > @after ORDER BY id LIMIT @max::int;
 
 -- name: ForgetCancellations :execrows
-DELETE FROM cancellations WHERE (account_id, key) IN (
-    SELECT c.account_id, c.key FROM cancellations c WHERE c.created_at < @before ORDER BY c.created_at LIMIT @most FOR UPDATE SKIP LOCKED);
+DELETE FROM cancellations WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM cancellations c WHERE c.created_at < @before LIMIT @most FOR UPDATE SKIP LOCKED));
 
 -- name: PagesOfCheckouts :one
 SELECT (pg_relation_size('checkouts') / current_setting('block_size')::bigint)::bigint;

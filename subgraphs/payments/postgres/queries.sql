@@ -151,8 +151,7 @@ WHERE p.abandoned AND (p.captured > p.refunded OR p.captured = 0 AND p.authorize
   AND NOT EXISTS (SELECT FROM operations o WHERE o.payment_id = p.id AND o.state = 'OPEN');
 
 -- name: ForgetAnswers :execrows
-DELETE FROM answers WHERE (caller, key) IN (
-    SELECT a.caller, a.key FROM answers a WHERE a.created_at < @before ORDER BY a.created_at LIMIT @most FOR UPDATE SKIP LOCKED);
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most FOR UPDATE SKIP LOCKED));
 
 -- name: PagesOfOperations :one
 SELECT (pg_relation_size('operations') / current_setting('block_size')::bigint)::bigint;

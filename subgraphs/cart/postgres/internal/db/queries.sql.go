@@ -59,7 +59,7 @@ func (q *Queries) DeleteLines(ctx context.Context, cartID string) error {
 }
 
 const forgetOrdered = `-- name: ForgetOrdered :execrows
-DELETE FROM ordered WHERE order_id IN (SELECT o.order_id FROM ordered o WHERE o.at < $1 ORDER BY o.at LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM ordered WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM ordered o WHERE o.at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type ForgetOrderedParams struct {

@@ -104,8 +104,7 @@ func (q *Queries) DecideCheckout(ctx context.Context, arg DecideCheckoutParams) 
 }
 
 const forgetCancellations = `-- name: ForgetCancellations :execrows
-DELETE FROM cancellations WHERE (account_id, key) IN (
-    SELECT c.account_id, c.key FROM cancellations c WHERE c.created_at < $1 ORDER BY c.created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM cancellations WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM cancellations c WHERE c.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type ForgetCancellationsParams struct {

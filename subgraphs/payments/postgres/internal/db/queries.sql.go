@@ -181,8 +181,7 @@ func (q *Queries) FindReported(ctx context.Context, arg FindReportedParams) (str
 }
 
 const forgetAnswers = `-- name: ForgetAnswers :execrows
-DELETE FROM answers WHERE (caller, key) IN (
-    SELECT a.caller, a.key FROM answers a WHERE a.created_at < $1 ORDER BY a.created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type ForgetAnswersParams struct {
