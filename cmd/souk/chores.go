@@ -38,10 +38,11 @@ func newForgot() *prometheus.CounterVec {
 
 // forgetting is a chore that removes what has been there for longer than things are kept, and says how much that was.
 func (e *env) forgetting(part, what string, forget func(ctx context.Context, before time.Time) (int64, error)) func(context.Context) error {
+	forgot := e.forgot.WithLabelValues(part, what) // there from the start, at 0
 	return func(ctx context.Context) error {
 		n, err := forget(ctx, e.clock.Now().Add(-e.kept))
 		if n > 0 {
-			e.forgot.WithLabelValues(part, what).Add(float64(n))
+			forgot.Add(float64(n))
 			e.log.Info("forgotten", "part", part, "what", what, "number", n)
 		}
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +47,31 @@ func TestForgettingIsToldToOperators(t *testing.T) {
 	}
 	if text := lines.String(); strings.Count(text, "msg=forgotten part=orders what=keys") != 2 || !strings.Contains(text, "number=4") {
 		t.Error(text)
+	}
+}
+
+// Whoever keeps something for a while has a chore that forgets it.
+func TestWhatEveryPartForgets(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, nil)
+	told, err := s.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chores []string
+	for _, family := range told {
+		if family.GetName() != "souk_forgotten_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			chores = append(chores, m.GetLabel()[0].GetValue()+": "+m.GetLabel()[1].GetValue())
+		}
+	}
+	want := []string{
+		"cart: orders that were taken out", "catalog: imports", "catalog: uploads", "inventory: keys", "orders: checkouts without an order",
+		"orders: keys of cancellations", "payments: keys", "payments: operations", "payments: reports",
+	}
+	if slices.Sort(chores); !slices.Equal(chores, want) {
+		t.Errorf("%q, want %q", chores, want)
 	}
 }
