@@ -179,7 +179,7 @@ func TestEventStreamsAreBounded(t *testing.T) {
 		r := h.stream(t, listen, "Accept: "+eventStream)
 		<-q.came
 		if res := h.stream(t, listen, "Accept: "+eventStream+", application/graphql-response+json").res; res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("the second: %s", res.Status)
+			t.Fatalf("the second: %s", res.Status) // it has a place, and never gives it back
 		}
 		r.res.Body.Close()
 		<-q.left
