@@ -69,7 +69,7 @@ func TestASheetMovesItsStock(t *testing.T) {
 		"and a movement where it is":       sheet(`{}`) + `;` + moved,
 		"and another level from nowhere":   sheet(`{}`) + `; INSERT INTO levels VALUES ($v, $new, 1, 0, 6)`,
 		"of a guess, forged":               sheet(`{"first_seq": null, "held_after": [3, 4]}`),
-		"of a guess, uneven":               sheet(`{"first_seq": null, "tails": ["00"]}`),
+		"of a guess, uneven":               sheet(`{"first_seq": null, "keys": ["k"]}`),
 		"of a guess, with another's id":    sheet(`{"first_seq": null, "id": "` + first[:len(first)-2] + `"}`),
 		"with another's id, unless there":  sheet(`{"id": "`+first[:len(first)-2]+`"}`) + ` ON CONFLICT (variant_id, last_seq) DO NOTHING`,
 		"with another's id, asked late":    `SET CONSTRAINTS sheets_of_holds DEFERRED;` + sheet(`{"id": "`+first[:len(first)-2]+`"}`),

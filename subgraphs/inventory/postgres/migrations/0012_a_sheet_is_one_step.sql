@@ -34,6 +34,13 @@ BEGIN
     IF guess THEN
         NEW.first_seq := NEW.last_seq - cardinality(NEW.tails) + 1;
     END IF;
+    FOREACH n IN ARRAY NEW.quantities LOOP
+        total := total + n;
+    END LOOP;
+    UPDATE stock SET seq = NEW.last_seq, held = held + total WHERE variant_id = NEW.variant_id AND seq = NEW.first_seq - 1;
+    IF NOT FOUND AND guess THEN
+        RETURN NULL;
+    END IF;
     IF (NEW.first_seq > 0 AND NEW.first_seq <= NEW.last_seq
         AND NEW.last_seq - NEW.first_seq + 1 = ALL (ARRAY[cardinality(NEW.tails), cardinality(NEW.places), cardinality(NEW.quantities), cardinality(NEW.order_ids),
                                                           cardinality(NEW.account_ids), cardinality(NEW.keys), cardinality(NEW.expires_at)])
@@ -45,11 +52,7 @@ BEGIN
         RAISE integrity_constraint_violation USING CONSTRAINT = 'sheets_whole',
             MESSAGE = format('sheet %s of %s is not whole, or holds too little, too much, too long or nowhere', NEW.id, NEW.variant_id);
     END IF;
-    FOREACH n IN ARRAY NEW.quantities LOOP
-        total := total + n;
-    END LOOP;
-    UPDATE stock SET seq = NEW.last_seq, held = held + total WHERE variant_id = NEW.variant_id AND seq = NEW.first_seq - 1;
-    IF FOUND THEN
+    IF FOUND THEN -- the stock was where it begins
         IF cardinality(NEW.warehouse_ids) = 1 THEN -- as most are
             UPDATE levels SET seq = NEW.last_seq, held = held + total
             WHERE variant_id = NEW.variant_id AND warehouse_id = ANY (NEW.warehouse_ids) AND seq < NEW.last_seq
@@ -69,8 +72,6 @@ BEGIN
             END IF;
         END LOOP;
         RETURN NEW;
-    ELSIF guess THEN
-        RETURN NULL;
     END IF;
     -- Or else somebody has moved them to where it ends, which is looked at when that is committed, and nothing else is where it is.
     IF NOT EXISTS (SELECT FROM stock s WHERE s.variant_id = NEW.variant_id AND s.seq >= NEW.last_seq)
