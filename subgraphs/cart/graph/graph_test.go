@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
@@ -456,9 +455,8 @@ func TestAnOrderTakesItsGoodsOutOnce(t *testing.T) {
 	c := s.create(guest, lamp, 2).Cart
 	s.add(guest, c.ID, mug, 1, lamp, 1) // while the order was under way
 	for range 2 {
-		if err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
-			return s.store.TakeOrdered(t.Context(), tx, "ord_1", c.ID, map[string]int{lamp: 2})
-		}); err != nil {
+		bought := cart.Purchase{OrderID: "ord_1", CartID: c.ID, Units: map[string]int{lamp: 2}}
+		if err := s.store.TakeOrdered(t.Context(), []cart.Purchase{bought, bought}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -42,7 +42,7 @@ func TestWhatIsDueDoesNotWaitForADeadLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		return errors.Join(queue.Watch(t.Context(), tx, "ord_late", time.Now().Add(time.Second)), queue.Watch(t.Context(), tx, "ord_early", time.Now().Add(time.Hour)))
+		return errors.Join(queue.Watch(t.Context(), tx, "ord_late", time.Now().Add(time.Second), time.Now().Add(time.Hour)), queue.Watch(t.Context(), tx, "ord_early", time.Now().Add(time.Hour), time.Now().Add(time.Hour)))
 	})
 	if err != nil {
 		t.Fatal(err)
