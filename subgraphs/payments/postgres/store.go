@@ -34,6 +34,13 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
 
 // PaymentsByID finds payments by id.
 func (s *Store) PaymentsByID(ctx context.Context, ids []string) ([]payments.Payment, error) {
+	if len(ids) == 1 {
+		row, err := s.q.PaymentByID(ctx, ids[0])
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil, nil
+		}
+		return []payments.Payment{payment(row)}, err
+	}
 	rows, err := s.q.PaymentsByID(ctx, ids)
 	return each(rows, payment), err
 }
@@ -52,6 +59,13 @@ func (s *Store) TransactionsOf(ctx context.Context, paymentIDs []string) (map[st
 
 // MethodsByID finds methods by id.
 func (s *Store) MethodsByID(ctx context.Context, ids []string) ([]payments.Method, error) {
+	if len(ids) == 1 {
+		row, err := s.q.MethodByID(ctx, ids[0])
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil, nil
+		}
+		return []payments.Method{method(row)}, err
+	}
 	rows, err := s.q.MethodsByID(ctx, ids)
 	return each(rows, method), err
 }
