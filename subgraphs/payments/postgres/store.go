@@ -140,9 +140,11 @@ func (s *Store) OperationByID(ctx context.Context, id string) (payments.Operatio
 func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
 
 // inTx runs fn in a transaction, again when another one was in its way.
-func (s *Store) inTx(ctx context.Context, fn func(pgx.Tx, *db.Queries) error) (err error) {
+func (s *Store) inTx(ctx context.Context, fn func(context.Context, pgx.Tx, *db.Queries) error) (err error) {
+	ctx, wake := outbox.Telling(ctx, s.pool)
+	defer wake()
 	for range 5 {
-		err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(tx, s.q.WithTx(tx)) })
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return fn(ctx, tx, s.q.WithTx(tx)) })
 		var pg *pgconn.PgError
 		if !errors.As(err, &pg) || pg.Code != "40P01" && pg.Code != "40001" {
 			return err

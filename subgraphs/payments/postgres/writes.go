@@ -21,7 +21,7 @@ import (
 // Begin keeps a new payment, unless its key has one. The order's row is locked first, so that a payment is begun either
 // before its order is abandoned, and found there, or after it, and knows.
 func (s *Store) Begin(ctx context.Context, p payments.Payment, key payments.Once, rule func(*payments.Payment, payments.Order)) (begun payments.Payment, fresh bool, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		begun, fresh = p, false
 		order, err := q.LockOrder(ctx, p.OrderID)
 		if err != nil {
@@ -73,7 +73,7 @@ func (s *Store) Begin(ctx context.Context, p payments.Payment, key payments.Once
 
 // Change locks the payment, runs the rule, and saves what it changed.
 func (s *Store) Change(ctx context.Context, id string, rule func(*payments.Payment) error) (changed payments.Payment, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		changed, err = s.change(ctx, tx, id, rule)
 		return err
 	})
@@ -82,7 +82,7 @@ func (s *Store) Change(ctx context.Context, id string, rule func(*payments.Payme
 
 // ChangeOnce is Change under a key.
 func (s *Store) ChangeOnce(ctx context.Context, id string, key payments.Once, rule func(*payments.Payment) (payments.Operation, error)) (changed payments.Payment, op payments.Operation, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		ours, err := q.ClaimAnswer(ctx, db.ClaimAnswerParams{Caller: key.Caller, Key: key.Key, Input: key.Input})
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func answered(ctx context.Context, q *db.Queries, id string, key payments.Once) 
 
 // Abandon notes that no money may be kept for the order, and lets the rule change its payments.
 func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at time.Time, rule func(*payments.Payment) error) (changed []payments.Payment, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		changed = nil
 		if _, err := q.LockOrder(ctx, orderID); err != nil {
 			return err
@@ -151,7 +151,7 @@ func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at t
 // Report keeps what a provider said and lets it count, in one transaction. The report's row is locked first: of the same
 // report told at once in several places, one counts and the others see that it did.
 func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, rule func(*payments.Payment, payments.Report) (payments.Verdict, error)) (out payments.Reported, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		out = payments.Reported{}
 		kept, err := q.LockReport(ctx, lockReport(r))
 		if err != nil {
