@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -463,6 +465,41 @@ func TestAnOrderTakesItsGoodsOutOnce(t *testing.T) {
 	found, err := s.store.CartsByID(t.Context(), []string{c.ID})
 	if err != nil || found[0].TotalQuantity() != 2 || len(found[0].Lines) != 2 {
 		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// Two processes hear of the same orders, each in an order of its own, and of some again.
+func TestManyHearOfManyOrders(t *testing.T) {
+	s := setup(t)
+	lamp := s.sell(1990, "USD", 9)
+	var bought []cart.Purchase
+	for range 40 {
+		c := s.create(guest, lamp, 3).Cart
+		bought = append(bought, cart.Purchase{OrderID: id.New(id.Order), CartID: c.ID, Units: map[string]int{lamp: 2}})
+	}
+	var wg sync.WaitGroup
+	for n := range 4 {
+		var heard []cart.Purchase
+		for _, p := range bought {
+			heard = append(heard, cart.Purchase{OrderID: p.OrderID, CartID: p.CartID, Units: maps.Clone(p.Units)})
+		}
+		if n%2 == 1 {
+			slices.Reverse(heard)
+		}
+		wg.Go(func() {
+			for lot := range slices.Chunk(append(heard, heard[:5]...), 9) {
+				if err := s.store.TakeOrdered(t.Context(), lot); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range bought {
+		found, err := s.store.CartsByID(t.Context(), []string{p.CartID})
+		if err != nil || found[0].TotalQuantity() != 1 || found[0].Version != 2 {
+			t.Errorf("%+v, %v", found, err)
+		}
 	}
 }
 
