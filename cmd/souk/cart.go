@@ -28,7 +28,7 @@ func startCart(ctx context.Context, e *env) (*service, error) {
 		handler: e.mount(graph.Handler(carts, e.log), pool.Ping),
 		calls:   nats.Calls(carts),
 		work: []func(context.Context) error{
-			nats.Orders(pool, js, store, e.log),
+			nats.Orders(js, store, e.log),
 			nats.Sweep(store, e.clock, e.log),
 			e.everyMinute("cart", e.forgetting("cart", "orders that were taken out", store.ForgetOrdered)),
 		},

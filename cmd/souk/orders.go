@@ -45,7 +45,7 @@ func startOrders(ctx context.Context, e *env) (*service, error) {
 		work: []func(context.Context) error{
 			outbox.Relay(pool, js, e.log),
 			jobs.Work(pool, checkout, e.log),
-			nats.Payments(pool, js, store, checkout, e.log),
+			nats.Payments(js, store, checkout, e.log),
 			nats.Parcels(pool, js, store, checkout, e.log),
 			watchers.Listen(nc, e.log),
 			e.everyMinute("orders", e.forgetting("orders", "checkouts without an order", store.ForgetCheckouts), e.forgetting("orders", "keys of cancellations", store.ForgetCancellations)),

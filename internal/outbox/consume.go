@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,8 +51,7 @@ func Consume(pool *pgxpool.Pool, js jetstream.JetStream, c Consumer,
 	tidy := pruner{pool: pool, consumer: c.Name}
 	l := listener{js: js, Consumer: c, log: log.With("consumer", c.Name), batch: 1}
 	l.handle = func(ctx context.Context, batch []Received) error {
-		var told atomic.Bool
-		ctx = context.WithValue(ctx, toldKey{}, &told)
+		ctx, wake := Telling(ctx, pool) // most listeners have nothing to tell in turn
 		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			// Of two replicas with the same event, the second waits here for the first to commit.
 			first, err := tx.Exec(ctx, `INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.Name, batch[0].ID)
@@ -65,16 +63,11 @@ func Consume(pool *pgxpool.Pool, js jetstream.JetStream, c Consumer,
 		if err != nil {
 			return err
 		}
-		if told.Load() { // most listeners have nothing to tell in turn
-			Wake(pool)
-		}
+		wake()
 		return tidy.now(ctx)
 	}
 	return l.run
 }
-
-// toldKey is where Record notes, for who handles an event, that there is something to tell.
-type toldKey struct{}
 
 // Subscribe handles events in batches until the context ends, with nothing that remembers them: for listeners to whom
 // seeing an event again, or an old one late, makes no difference. Events that cannot be handled are put aside alone.

@@ -123,6 +123,19 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error 
 	return nil
 }
 
+// Telling returns a context for a transaction in which there may be nothing to tell, and what wakes the relay after the commit if something was recorded.
+func Telling(ctx context.Context, pool *pgxpool.Pool) (in context.Context, wake func()) {
+	var told atomic.Bool
+	return context.WithValue(ctx, toldKey{}, &told), func() {
+		if told.Load() {
+			Wake(pool)
+		}
+	}
+}
+
+// toldKey is where Record notes that there is something to tell.
+type toldKey struct{}
+
 // Wake tells this process's relay of the pool that a commit may have left it work. Without it the relay looks when its
 // time comes: waking saves latency, nothing depends on it.
 func Wake(pool *pgxpool.Pool) {

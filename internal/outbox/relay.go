@@ -1,24 +1,24 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/souk-shop/souk/internal/pipeline"
 )
 
 const (
 	lotSize = 500
 	poll    = time.Second            // how late an event is when the process that recorded it died
 	yield   = 20 * time.Millisecond  // before looking again while another relay is at work
+	rest    = 10 * time.Millisecond  // after a lot, for the next one to gather: who is told waits no longer than that, and not where little happens
 	least   = 100 * time.Millisecond // between tries after a failure, doubling
 	most    = 10 * time.Second
 )
@@ -48,6 +48,13 @@ func Relay(pool *pgxpool.Pool, js jetstream.JetStream, log *slog.Logger) func(co
 			default:
 				failures = 0
 			}
+			if n > 0 {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(rest):
+				}
+			}
 			var ring <-chan struct{}
 			if failures == 0 { // ringing does not shorten a pause that follows a failure
 				ring = bell
@@ -66,53 +73,48 @@ var errBusy = errors.New("another relay is at work")
 
 // relayLot publishes the oldest events and deletes them, which only holds once all are published. It returns how many.
 func relayLot(ctx context.Context, pool *pgxpool.Pool, js jetstream.JetStream) (n int, err error) {
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		var ours bool
-		err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0))`).Scan(&ours)
-		if err != nil {
+	err = pipeline.Transact(ctx, pool, func(p *pipeline.Pipeline) error {
+		var lot []Message
+		ours := false
+		take(p, &ours, &lot)
+		if err := p.Send(ctx); err != nil {
 			return err
 		}
 		if !ours {
 			return errBusy
 		}
-		lot, err := takeLot(ctx, tx)
-		if err != nil || len(lot) == 0 {
-			return err
-		}
 		n = len(lot)
+		if n == 0 {
+			return nil
+		}
 		return Publish(ctx, js, lot)
 	})
 	return n, err
 }
 
-func takeLot(ctx context.Context, tx pgx.Tx) ([]Message, error) {
-	rows, err := tx.Query(ctx, `
-		DELETE FROM outbox
-		WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
-		RETURNING id, event_id, subject, payload, headers, created_at`, lotSize)
-	if err != nil {
-		return nil, err
-	}
-	type row struct {
-		id      int64
-		message Message
-	}
-	taken, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (t row, err error) {
+// take queues the question whether it is our turn, and if so for the oldest events.
+func take(p *pipeline.Pipeline, ours *bool, lot *[]Message) {
+	p.Collect(`
+		WITH turn AS MATERIALIZED (
+			SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0)) AS ours
+		), lot AS (
+			DELETE FROM outbox
+			WHERE (SELECT ours FROM turn) AND id IN (SELECT id FROM outbox WHERE (SELECT ours FROM turn) ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+			RETURNING id, event_id, subject, payload, headers, created_at
+		)
+		SELECT ours, event_id, subject, payload, headers, created_at FROM turn LEFT JOIN lot ON true ORDER BY id`, lotSize,
+	)(func(row pgx.Rows) error {
+		var id, subject *string
 		var payload []byte
-		m := &t.message
-		err = r.Scan(&t.id, &m.ID, &m.Subject, &payload, &m.Headers, &m.RecordedAt)
-		m.Payload = json.RawMessage(payload)
-		return t, err
+		var at *time.Time
+		m := Message{}
+		if err := row.Scan(ours, &id, &subject, &payload, &m.Headers, &at); err != nil || id == nil {
+			return err
+		}
+		m.ID, m.Subject, m.Payload, m.RecordedAt = *id, *subject, payload, *at
+		*lot = append(*lot, m)
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(taken, func(a, b row) int { return cmp.Compare(a.id, b.id) })
-	lot := make([]Message, len(taken))
-	for i, t := range taken {
-		lot[i] = t.message
-	}
-	return lot, nil
 }
 
 // backoff grows with the number of failures in a row.

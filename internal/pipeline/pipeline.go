@@ -14,9 +14,14 @@ import (
 // A Pipeline is a transaction whose statements wait until the next Send, so that what locks a row takes two trips to the
 // database and not nine, and others wait less for it. It is the DBTX of sqlc for statements that only write.
 type Pipeline struct {
-	conn *pgxpool.Conn
+	conn interface {
+		SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
+	}
 	next *pgx.Batch
 }
+
+// In lets statements of a transaction travel together that somebody else began, and will end.
+func In(tx pgx.Tx) *Pipeline { return &Pipeline{conn: tx, next: &pgx.Batch{}} }
 
 // Transact runs fn in a transaction, and commits when fn returns nil and what it queued works.
 func Transact(ctx context.Context, pool *pgxpool.Pool, fn func(*Pipeline) error) error {

@@ -77,6 +77,12 @@ func (c *Cart) pour(guest Cart, how Merge) error {
 	return nil
 }
 
+// A Purchase is an order of what was in a cart.
+type Purchase struct {
+	OrderID, CartID string
+	Units           map[string]int // by variant
+}
+
 // Ordered takes what was ordered out of the cart; what was added since stays.
 func (c *Cart) Ordered(units map[string]int) {
 	for i := range c.Lines {

@@ -100,15 +100,19 @@ func (c *Checkout) Complete(ctx context.Context, who viewer.Viewer, in Input) (O
 	if string(attempt.InputHash) != string(hash) {
 		return Outcome{}, ErrConflict
 	}
+	var created Order
 	if attempt.Decision == Undecided {
-		if attempt, err = c.decide(ctx, who, in, attempt); err != nil {
+		if attempt, created, err = c.decide(ctx, who, in, attempt); err != nil {
 			return Outcome{}, err
 		}
 	}
 	if attempt.Decision == Rejected {
 		return Outcome{Problems: attempt.Problems}, nil
 	}
-	return c.outcome(ctx, attempt.OrderID)
+	if created.ID != "" {
+		return outcome(c.advance(ctx, created))
+	}
+	return outcome(c.Advance(ctx, attempt.OrderID))
 }
 
 func check(who viewer.Viewer, in Input) error {
@@ -148,42 +152,44 @@ func hashOf(in Input) ([]byte, error) {
 }
 
 // decide holds the stock and creates the order, or rejects the checkout. Two calls with one key may both come here: the hold
-// is the same by its key, and the database lets one decision stand.
-func (c *Checkout) decide(ctx context.Context, who viewer.Viewer, in Input, a Attempt) (Attempt, error) {
+// is the same by its key, and the database lets one decision stand. The order is returned to the one that created it.
+func (c *Checkout) decide(ctx context.Context, who viewer.Viewer, in Input, a Attempt) (_ Attempt, created Order, err error) {
 	cart, address, problems, err := c.survey(ctx, who, in)
 	if err != nil {
-		return a, err
+		return a, created, err
 	}
 	if len(problems) > 0 {
-		return c.store.Reject(ctx, a, problems)
+		a, err = c.store.Reject(ctx, a, problems)
+		return a, created, err
 	}
 	held, deadline, short, err := c.hold(ctx, in, a.OrderID, who.AccountID, cart)
 	if err != nil {
-		return a, err
+		return a, created, err
 	}
 	if len(short) > 0 {
-		return c.store.Reject(ctx, a, shortages(cart, short))
+		a, err = c.store.Reject(ctx, a, shortages(cart, short))
+		return a, created, err
 	}
-	order := newOrder(c.clock.Now(), deadline, who, in, a, cart, address, held)
-	if _, err = c.store.Create(ctx, a, order); err == nil {
+	created, err = c.store.Create(ctx, a, newOrder(c.clock.Now(), deadline, who, in, a, cart, address, held))
+	if err == nil {
 		a.Decision = Ordered
-		return a, nil
+		return a, created, nil
 	}
 	if errors.Is(err, ErrDecided) { // by another call with the same key
 		decided, claimErr := c.store.Claim(ctx, a)
 		if claimErr != nil || decided.Decision == Ordered {
-			return decided, claimErr
+			return decided, Order{}, claimErr
 		}
 		a, err = decided, nil
 	}
 	if err != nil && held.BookingID != "" { // the same key may go on with it; another unit may not be to be had
-		return a, err
+		return a, Order{}, err
 	}
 	// Nobody will order what is held: give it back now rather than when the hold ends.
 	if releaseErr := held.release(ctx, c, a.OrderID); releaseErr != nil {
 		err = errors.Join(err, fmt.Errorf("release: %w", releaseErr))
 	}
-	return a, err
+	return a, Order{}, err
 }
 
 func newOrder(now, deadline time.Time, who viewer.Viewer, in Input, a Attempt, cart events.CartSnapshot, to events.Address, held Hold) Order {
@@ -266,10 +272,9 @@ func shortages(cart events.CartSnapshot, short []events.Shortage) []events.CartP
 	return problems
 }
 
-// outcome drives the order as far as it goes without waiting and says how it stands. That a later step could not be
+// outcome says how an order stands that went as far as it goes without waiting. That a later step could not be
 // reached is no error here: the order exists, and the saga goes on by itself.
-func (c *Checkout) outcome(ctx context.Context, orderID string) (Outcome, error) {
-	o, err := c.Advance(ctx, orderID)
+func outcome(o Order, err error) (Outcome, error) {
 	if o.ID == "" {
 		return Outcome{}, err
 	}

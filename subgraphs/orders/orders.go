@@ -235,7 +235,7 @@ type Store interface {
 	Claim(ctx context.Context, c Attempt) (Attempt, error)
 	// Reject notes the refusal of a checkout, unless it was decided meanwhile; it returns what was decided.
 	Reject(ctx context.Context, c Attempt, problems []events.CartProblem) (Attempt, error)
-	// Create saves the order of a checkout with its first steps and the job that watches its deadline, in one transaction.
+	// Create saves the order of a checkout with its first steps and the job that watches it, in one transaction.
 	// ErrDecided when the checkout was decided meanwhile, ErrAlreadyOrdered when the cart was ordered as it stands.
 	Create(ctx context.Context, c Attempt, o Order) (Order, error)
 	// Change locks the order, runs the rule, and saves what it changed with its steps, its events and its next job in

@@ -20,7 +20,10 @@ func (c *Checkout) Advance(ctx context.Context, orderID string) (Order, error) {
 	if len(found) == 0 {
 		return Order{}, ErrNotFound
 	}
-	o := found[0]
+	return c.advance(ctx, found[0])
+}
+
+func (c *Checkout) advance(ctx context.Context, o Order) (Order, error) {
 	for range 10 { // each step moves the order on; ten are more than any order takes
 		step := o.Next(c.clock.Now())
 		// Taking the money is left to the saga's own job: the buyer need not wait for it.
@@ -97,14 +100,19 @@ func (c *Checkout) authorize(ctx context.Context, o Order) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	return c.note(ctx, o, func(o *Order) { o.learn(c.clock.Now(), p) })
+	return c.note(ctx, o, func(o *Order) {
+		now := c.clock.Now()
+		o.learn(now, p)
+		o.beginCommit(now) // if that is what comes next: one change says both
+	})
 }
 
-func (c *Checkout) commit(ctx context.Context, o Order) (Order, error) {
-	going := false
-	o, err := c.note(ctx, o, func(o *Order) { going = o.beginCommit(c.clock.Now()) })
-	if err != nil || !going {
-		return o, err
+func (c *Checkout) commit(ctx context.Context, o Order) (_ Order, err error) {
+	if !o.Saga.Committing {
+		o, err = c.note(ctx, o, func(o *Order) { o.beginCommit(c.clock.Now()) })
+		if err != nil || !o.Saga.Committing {
+			return o, err
+		}
 	}
 	err = o.Saga.Hold.commit(ctx, c, o.ID)
 	switch {
@@ -161,10 +169,14 @@ func (c *Checkout) abandon(ctx context.Context, o Order) (Order, error) {
 	})
 }
 
+// Tells tells whether an order has anything to learn from news of its payment: that it is PENDING, the answer to our own question says too,
+// if it is still so by then.
+func Tells(p events.Payment) bool { return p.Status != "PENDING" }
+
 // PaymentChanged takes in what payments tells of an order, and lets the saga look at it.
 func (c *Checkout) PaymentChanged(p events.Payment) func(*Order) error {
 	return func(o *Order) error {
-		if p.Status == "PENDING" { // the answer to our own question says so too, if it is still so by then
+		if !Tells(p) {
 			return nil
 		}
 		now := c.clock.Now()

@@ -99,13 +99,10 @@ func (o *Order) learn(now time.Time, p events.Payment) {
 }
 
 // beginCommit marks the point of no return: from here a deadline cancels no more, only a hold that has ended does.
-// It tells whether the order goes there.
-func (o *Order) beginCommit(now time.Time) bool {
-	if o.Next(now) != Commit {
-		return false
+func (o *Order) beginCommit(now time.Time) {
+	if o.Next(now) == Commit {
+		o.Saga.Committing = true
 	}
-	o.Saga.Committing = true
-	return true
 }
 
 // place ends a checkout well.

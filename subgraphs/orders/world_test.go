@@ -75,10 +75,10 @@ func (j *jobs) Look(_ context.Context, _ pgx.Tx, order string, at time.Time) err
 	return nil
 }
 
-func (j *jobs) Watch(_ context.Context, _ pgx.Tx, order string, at time.Time) error {
+func (j *jobs) Watch(_ context.Context, _ pgx.Tx, order string, first, deadline time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.watch[order] = at
+	j.next[order], j.watch[order] = first, deadline
 	return nil
 }
 

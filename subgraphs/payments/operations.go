@@ -104,6 +104,11 @@ func (p *Payment) starting() []Operation {
 	return ops
 }
 
+// did tells whether an operation was done by the last change.
+func (p *Payment) did(operationID string) bool {
+	return slices.ContainsFunc(p.Operations, func(op Operation) bool { return op.ID == operationID && op.State == Done })
+}
+
 // open finds an open operation of a kind: the one named, or any when none is.
 func (p *Payment) open(k Kind, operationID string) (Operation, bool) {
 	for _, op := range p.Operations {

@@ -29,12 +29,13 @@ func (ps *Payments) change(ctx context.Context, id string, rule func(*Payment) e
 func (ps *Payments) startAll(payments ...Payment) {
 	for _, p := range payments {
 		for _, op := range p.starting() {
-			ps.start(op)
+			ps.start(op, p)
 		}
 	}
 }
 
-func (ps *Payments) start(op Operation) {
+// start begins to ask the provider for an operation of a payment that was read, or saved, a moment ago.
+func (ps *Payments) start(op Operation, p Payment) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if ps.running[op.ID] || ps.life.Err() != nil {
@@ -48,21 +49,37 @@ func (ps *Payments) start(op Operation) {
 	}
 	f.running++
 	go func() {
-		defer ps.land(op, f)
-		if err := ps.perform(ps.life, op); err != nil && ps.life.Err() == nil {
+		p, err := ps.perform(ps.life, op, p)
+		if err != nil && ps.life.Err() == nil {
 			ps.log.Warn("payment: to be tried again", "operation", op.ID, "kind", op.Kind, "payment", op.PaymentID, "attempt", op.Attempts+1, "error", err)
 		}
+		ps.land(op, f, p)
 	}()
 }
 
-func (ps *Payments) land(op Operation, f *flight) {
+func (ps *Payments) land(op Operation, f *flight, p Payment) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	f.payment = p
 	delete(ps.running, op.ID)
 	if f.running--; f.running == 0 {
 		delete(ps.flights, op.PaymentID)
 		close(f.landed)
 	}
+}
+
+// arrival is await for one payment, and returns it as the last to ask saved it; false when it has to be read.
+func (ps *Payments) arrival(ctx context.Context, paymentID string) (Payment, bool) {
+	ps.mu.Lock()
+	f := ps.flights[paymentID]
+	ps.mu.Unlock()
+	ps.await(ctx, paymentID)
+	if f == nil {
+		return Payment{}, false
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return f.payment, f.running == 0 && f.payment.ID != ""
 }
 
 // await waits until this process has nothing left to ask the provider for a payment, as long as a caller would.
@@ -86,12 +103,8 @@ func (ps *Payments) await(ctx context.Context, paymentIDs ...string) {
 	}
 }
 
-// perform asks the provider once, and notes what it says. An error means that the operation is still open.
-func (ps *Payments) perform(ctx context.Context, op Operation) error {
-	p, err := ps.now(ctx, op.PaymentID)
-	if err != nil {
-		return err
-	}
+// perform asks the provider once, notes what it says, and returns the payment as it is saved. An error means that the operation is still open.
+func (ps *Payments) perform(ctx context.Context, op Operation, p Payment) (Payment, error) {
 	var facts []Fact
 	var asking error
 	if !p.overtakes(ps.clock.Now(), op) { // by now; what overtakes it while the provider is asked is undone
@@ -99,7 +112,7 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 		facts, asking = ps.ask(calling, p, op)
 		cancel()
 	}
-	_, err = ps.change(ctx, p.ID, func(p *Payment) error {
+	p, err := ps.change(ctx, p.ID, func(p *Payment) error {
 		now := ps.clock.Now()
 		for _, f := range facts {
 			if _, err := p.learn(now, f); err != nil { // the provider's books make no sense to us: somebody has to look
@@ -110,7 +123,10 @@ func (ps *Payments) perform(ctx context.Context, op Operation) error {
 		p.postpone(now, op.ID)
 		return nil
 	})
-	return errors.Join(asking, err)
+	if err != nil {
+		p = Payment{}
+	}
+	return p, errors.Join(asking, err)
 }
 
 // ask asks the provider for an operation, and returns what it said. When it did not do what was asked for, its books tell why.
@@ -223,8 +239,8 @@ func (ps *Payments) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, op := range due {
-			ps.start(op)
+		if err := ps.startDue(ctx, due); err != nil {
+			return err
 		}
 	}
 	reports, err := ps.store.TakeReports(ctx, now, now.Add(lease), mostAtOnce)
@@ -238,6 +254,28 @@ func (ps *Payments) Sweep(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+func (ps *Payments) startDue(ctx context.Context, due []Operation) error {
+	if len(due) == 0 {
+		return nil
+	}
+	ids := make([]string, len(due))
+	for i, op := range due {
+		ids[i] = op.PaymentID
+	}
+	found, err := ps.PaymentsByID(ctx, ids)
+	if err != nil {
+		return err
+	}
+	of := map[string]Payment{}
+	for _, p := range found {
+		of[p.ID] = p
+	}
+	for _, op := range due {
+		ps.start(op, of[op.PaymentID])
+	}
+	return nil
 }
 
 // Rest waits until this process asks nothing of the provider any more.

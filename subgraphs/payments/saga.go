@@ -62,7 +62,9 @@ func checkAuthorize(r events.AuthorizeRequest) error {
 
 // after waits for what is being asked of the provider, and returns the payment as it is then.
 func (ps *Payments) after(ctx context.Context, paymentID string) (events.Payment, error) {
-	ps.await(ctx, paymentID)
+	if p, known := ps.arrival(ctx, paymentID); known {
+		return p.Tell(), nil
+	}
 	p, err := ps.now(ctx, paymentID)
 	return p.Tell(), err
 }
@@ -84,7 +86,9 @@ func (ps *Payments) Capture(ctx context.Context, r events.PaymentRequest) (event
 	if err != nil || op.ID == "" {
 		return p.Tell(), err
 	}
-	ps.await(ctx, p.ID)
+	if p, known := ps.arrival(ctx, p.ID); known && p.did(op.ID) {
+		return p.Tell(), nil
+	}
 	if err := ps.outcome(ctx, op.ID); err != nil {
 		return events.Payment{}, err
 	}

@@ -47,6 +47,7 @@ type Payments struct {
 // A flight is what this process asks of the provider for one payment.
 type flight struct {
 	running int
+	payment Payment       // as the last that landed saved it
 	landed  chan struct{} // closed when nothing runs any more
 }
 

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
@@ -446,24 +445,6 @@ func TestOneCartAnAccount(t *testing.T) {
 	wg.Wait()
 	found, err := s.store.CartsOfAccounts(t.Context(), []string{ann.AccountID})
 	if err != nil || len(found) != 1 || found[0].TotalQuantity() != 8 {
-		t.Errorf("%+v, %v", found, err)
-	}
-}
-
-func TestAnOrderTakesItsGoodsOutOnce(t *testing.T) {
-	s := setup(t)
-	lamp, mug := s.sell(1990, "USD", 9), s.sell(500, "USD", 9)
-	c := s.create(guest, lamp, 2).Cart
-	s.add(guest, c.ID, mug, 1, lamp, 1) // while the order was under way
-	for range 2 {
-		if err := pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
-			return s.store.TakeOrdered(t.Context(), tx, "ord_1", c.ID, map[string]int{lamp: 2})
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	found, err := s.store.CartsByID(t.Context(), []string{c.ID})
-	if err != nil || found[0].TotalQuantity() != 2 || len(found[0].Lines) != 2 {
 		t.Errorf("%+v, %v", found, err)
 	}
 }

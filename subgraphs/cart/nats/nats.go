@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/souk-shop/souk/events"
@@ -54,19 +52,29 @@ func Calls(c *cart.Carts) []call.Endpoint {
 	}
 }
 
-// Orders takes what was ordered out of the carts.
-func Orders(pool *pgxpool.Pool, js jetstream.JetStream, s *postgres.Store, log *slog.Logger) func(context.Context) error {
+// Orders takes what was ordered out of the carts. The store knows of which orders it did so already.
+func Orders(js jetstream.JetStream, s *postgres.Store, log *slog.Logger) func(context.Context) error {
 	consumer := outbox.Consumer{Name: "cart-orders", Subjects: []string{events.OrderBecame("PLACED")}}
-	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
-		o, err := outbox.Decode[events.OrderChanged](e)
-		if err != nil || o.CartID == "" { // what was bought was booked
-			return err
+	return outbox.Subscribe(js, consumer, func(ctx context.Context, batch []outbox.Received) error {
+		var purchases []cart.Purchase
+		for _, e := range batch {
+			o, err := outbox.Decode[events.OrderChanged](e)
+			if err != nil {
+				return err
+			}
+			if o.CartID == "" { // what was bought was booked
+				continue
+			}
+			units := map[string]int{}
+			for _, l := range o.Lines {
+				units[l.VariantID] += l.Quantity
+			}
+			purchases = append(purchases, cart.Purchase{OrderID: o.OrderID, CartID: o.CartID, Units: units})
 		}
-		units := map[string]int{}
-		for _, l := range o.Lines {
-			units[l.VariantID] += l.Quantity
+		if len(purchases) == 0 {
+			return nil
 		}
-		return s.TakeOrdered(ctx, tx, o.OrderID, o.CartID, units)
+		return s.TakeOrdered(ctx, purchases)
 	}, log)
 }
 

@@ -4,6 +4,7 @@ package postgres
 import (
 	"context"
 	"embed"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -37,12 +38,31 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
 
 // CartsByID finds carts, with their lines, by id.
 func (s *Store) CartsByID(ctx context.Context, ids []string) ([]cart.Cart, error) {
+	if len(ids) == 1 {
+		return s.one(ctx, ids[0])
+	}
 	return s.read(ctx, "c.id = ANY ($1)", ids)
 }
 
 // CartsOfAccounts finds the one open cart of each account.
 func (s *Store) CartsOfAccounts(ctx context.Context, accountIDs []string) ([]cart.Cart, error) {
 	return s.read(ctx, "c.account_id = ANY ($1)", accountIDs)
+}
+
+func (s *Store) one(ctx context.Context, id string) ([]cart.Cart, error) {
+	rows, err := s.q.CartByID(ctx, id)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	var lines []db.CartLine
+	for _, r := range rows {
+		if r.LineID != nil {
+			lines = append(lines, db.CartLine{
+				ID: *r.LineID, CartID: id, VariantID: *r.VariantID, Quantity: r.Quantity.Int32, AddedAmount: r.AddedAmount.Int64, AddedCurrency: *r.AddedCurrency,
+			})
+		}
+	}
+	return whole([]db.Cart{rows[0].Cart}, lines), nil
 }
 
 // read finds carts and their lines as of one moment: an order is of a version, and buys the lines of that version and no other.
@@ -67,6 +87,16 @@ func (s *Store) CartsOfLines(ctx context.Context, lineIDs []string) ([]cart.Cart
 
 // Create saves a new cart. The unique constraint decides between two first carts of one account: the second becomes a change of the first.
 func (s *Store) Create(ctx context.Context, c cart.Cart, rule func(*cart.Cart) error) (created cart.Cart, err error) {
+	if c.AccountID == "" {
+		if err := rule(&c); err != nil {
+			return c, err
+		}
+		l := lines(c)
+		return c, s.q.InsertGuestCart(ctx, db.InsertGuestCartParams{
+			ID: c.ID, Version: int32(c.Version), UpdatedAt: c.UpdatedAt, ExpiresAt: c.ExpiresAt, LineIds: l.LineIds, Positions: l.Positions,
+			VariantIds: l.VariantIds, Quantities: l.Quantities, AddedAmounts: l.AddedAmounts, AddedCurrencies: l.AddedCurrencies,
+		})
+	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		account := optional.Of(c.AccountID)
@@ -140,19 +170,45 @@ func (s *Store) Claim(ctx context.Context, guestID, accountID string, rule func(
 	return claimed, err
 }
 
-// TakeOrdered takes what was ordered out of its cart, once an order, in the transaction that hears of it.
-func (s *Store) TakeOrdered(ctx context.Context, tx pgx.Tx, orderID, cartID string, units map[string]int) error {
-	q := s.q.WithTx(tx)
-	first, err := q.NoteOrdered(ctx, orderID)
-	if err != nil || first == 0 {
-		return err
-	}
-	found, err := lock(ctx, q, nil, cartID)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	_, err = s.change(ctx, q, found[0], func(c *cart.Cart) error { c.Ordered(units); return nil })
-	return err
+// TakeOrdered takes what was ordered out of the carts, once an order. Orders and carts are each locked in the order of their ids, so that
+// two who hear of the same orders never wait for each other.
+func (s *Store) TakeOrdered(ctx context.Context, purchases []cart.Purchase) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		heard := make([]string, len(purchases))
+		for i, p := range purchases {
+			heard[i] = p.OrderID
+		}
+		slices.Sort(heard)
+		fresh, err := q.NoteOrdered(ctx, slices.Compact(heard))
+		if err != nil || len(fresh) == 0 {
+			return err
+		}
+		taken := map[string][]cart.Purchase{} // by cart
+		for _, p := range purchases {
+			if at := slices.Index(fresh, p.OrderID); at >= 0 {
+				fresh = slices.Delete(fresh, at, at+1)
+				taken[p.CartID] = append(taken[p.CartID], p)
+			}
+		}
+		found, err := lock(ctx, q, nil, slices.Collect(maps.Keys(taken))...)
+		if err != nil {
+			return err
+		}
+		p := pipeline.In(tx)
+		for _, c := range found {
+			_, err := s.change(ctx, db.New(p), c, func(c *cart.Cart) error {
+				for _, p := range taken[c.ID] {
+					c.Ordered(p.Units)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return p.Send(ctx)
+	})
 }
 
 // Sweep throws carts away that nobody touched for long, and returns how many.
@@ -199,18 +255,25 @@ func (s *Store) save(ctx context.Context, q *db.Queries, before, c cart.Cart) (c
 	if slices.Equal(before.Lines, c.Lines) {
 		return c, nil
 	}
-	if err := q.DeleteLines(ctx, c.ID); err != nil {
-		return c, err
-	}
-	rows := make([]db.InsertLinesParams, len(c.Lines))
-	for i, l := range c.Lines {
-		rows[i] = db.InsertLinesParams{
-			ID: l.ID, CartID: c.ID, Position: int32(i), VariantID: l.VariantID, Quantity: int32(l.Quantity),
-			AddedAmount: l.Added.Amount, AddedCurrency: l.Added.Currency,
+	if len(before.Lines) > 0 {
+		if err := q.DeleteLines(ctx, c.ID); err != nil {
+			return c, err
 		}
 	}
-	_, err := q.InsertLines(ctx, rows)
-	return c, err
+	if len(c.Lines) == 0 {
+		return c, nil
+	}
+	return c, q.InsertLines(ctx, lines(c))
+}
+
+func lines(c cart.Cart) db.InsertLinesParams {
+	rows := db.InsertLinesParams{CartID: c.ID}
+	for i, l := range c.Lines {
+		rows.LineIds, rows.Positions = append(rows.LineIds, l.ID), append(rows.Positions, int32(i))
+		rows.VariantIds, rows.Quantities = append(rows.VariantIds, l.VariantID), append(rows.Quantities, int32(l.Quantity))
+		rows.AddedAmounts, rows.AddedCurrencies = append(rows.AddedAmounts, l.Added.Amount), append(rows.AddedCurrencies, l.Added.Currency)
+	}
+	return rows
 }
 
 func withLines(ctx context.Context, q *db.Queries, rows []db.Cart) ([]cart.Cart, error) {

@@ -60,8 +60,8 @@ func (c *counting) TimelinesOf(ctx context.Context, ids []string) (map[string][]
 // idle saves no jobs: these tests go no further than the request does.
 type idle struct{}
 
-func (idle) Look(context.Context, pgx.Tx, string, time.Time) error  { return nil }
-func (idle) Watch(context.Context, pgx.Tx, string, time.Time) error { return nil }
+func (idle) Look(context.Context, pgx.Tx, string, time.Time) error             { return nil }
+func (idle) Watch(context.Context, pgx.Tx, string, time.Time, time.Time) error { return nil }
 
 // unwatched never tells of a change.
 type unwatched struct{}

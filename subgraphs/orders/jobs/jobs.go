@@ -26,9 +26,11 @@ type Look struct {
 // Kind names the job in the queue.
 func (Look) Kind() string { return "orders.look" }
 
-// Watch asks the saga to end an order at its deadline, should it still wait for its payment.
+// Watch asks the saga to look at a new order, should the process that took it have died, and to end it at its deadline, should it
+// still wait for its payment then: one job for both, as most orders need neither.
 type Watch struct {
-	OrderID string `json:"orderId"`
+	OrderID  string    `json:"orderId"`
+	Deadline time.Time `json:"deadline"`
 }
 
 // Kind names the job in the queue.
@@ -74,8 +76,8 @@ func (q *Queue) Look(ctx context.Context, tx pgx.Tx, orderID string, at time.Tim
 }
 
 // Watch saves a job, in the caller's transaction.
-func (q *Queue) Watch(ctx context.Context, tx pgx.Tx, orderID string, deadline time.Time) error {
-	_, err := q.client.InsertTx(ctx, tx, Watch{orderID}, &river.InsertOpts{ScheduledAt: deadline, MaxAttempts: maxAttempts})
+func (q *Queue) Watch(ctx context.Context, tx pgx.Tx, orderID string, first, deadline time.Time) error {
+	_, err := q.client.InsertTx(ctx, tx, Watch{orderID, deadline}, &river.InsertOpts{ScheduledAt: first, MaxAttempts: maxAttempts})
 	return err
 }
 
@@ -87,13 +89,7 @@ func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(cont
 			_, err := saga.Advance(orders.InBackground(ctx), j.Args.OrderID)
 			return err
 		}))
-		river.AddWorker(handlers, river.WorkFunc(func(ctx context.Context, j *river.Job[Watch]) error {
-			o, err := saga.Advance(orders.InBackground(ctx), j.Args.OrderID)
-			if err == nil && o.Status == orders.Created { // this machine's clock is behind the queue's, or the order is being committed
-				return river.JobSnooze(100 * time.Millisecond)
-			}
-			return err
-		}))
+		river.AddWorker(handlers, watcher{saga: saga})
 		client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 			Workers: handlers, Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 			JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, RetryPolicy: soon{},
@@ -114,6 +110,31 @@ func Work(pool *pgxpool.Pool, saga *orders.Checkout, log *slog.Logger) func(cont
 		defer cancel()
 		return client.StopAndCancel(grace)
 	}
+}
+
+// A watcher does the jobs that watch.
+type watcher struct {
+	river.WorkerDefaults[Watch]
+	saga *orders.Checkout
+}
+
+// Work looks at the order, and lets the job sleep until the deadline of one that waits for its payment.
+func (w watcher) Work(ctx context.Context, j *river.Job[Watch]) error {
+	o, err := w.saga.Advance(orders.InBackground(ctx), j.Args.OrderID)
+	if err == nil && o.Status == orders.Created {
+		// After the deadline this machine's clock is behind the queue's, or the order is being committed.
+		return river.JobSnooze(max(time.Until(j.Args.Deadline), 100*time.Millisecond))
+	}
+	return err
+}
+
+// NextRetry tries a failed look again soon, and at the deadline in any case.
+func (w watcher) NextRetry(j *river.Job[Watch]) time.Time {
+	next := soon{}.NextRetry(j.JobRow)
+	if end := j.Args.Deadline; time.Now().Before(end) && end.Before(next) {
+		return end
+	}
+	return next
 }
 
 const (

@@ -34,15 +34,34 @@ func Calls(o *orders.Orders) []call.Endpoint {
 	}
 }
 
-// Payments takes in what payments tells of orders.
-func Payments(pool *pgxpool.Pool, js jetstream.JetStream, s *postgres.Store, c *orders.Checkout, log *slog.Logger) func(context.Context) error {
+// Payments takes in what payments tells of orders. An order knows which version of its payment it has heard of, and most often its saga was
+// told first: then there is nothing to change.
+func Payments(js jetstream.JetStream, s *postgres.Store, c *orders.Checkout, log *slog.Logger) func(context.Context) error {
 	consumer := outbox.Consumer{Name: "orders-payments", Subjects: []string{events.SubjectPaymentChanged}}
-	return outbox.Consume(pool, js, consumer, func(ctx context.Context, tx pgx.Tx, e outbox.Received) error {
-		p, err := outbox.Decode[events.PaymentChanged](e)
+	return outbox.Subscribe(js, consumer, func(ctx context.Context, batch []outbox.Received) error {
+		var told []events.Payment
+		for _, e := range batch {
+			p, err := outbox.Decode[events.PaymentChanged](e)
+			if err != nil {
+				return err
+			}
+			if orders.Tells(p.Payment) {
+				told = append(told, p.Payment)
+			}
+		}
+		if len(told) == 0 {
+			return nil
+		}
+		news, err := s.Unheard(ctx, told)
 		if err != nil {
 			return err
 		}
-		return s.ChangeIn(ctx, tx, p.OrderID, c.PaymentChanged(p.Payment))
+		for _, p := range news {
+			if _, err := s.Change(ctx, p.OrderID, c.PaymentChanged(p)); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, log)
 }
 

@@ -4,6 +4,18 @@ SELECT * FROM orders WHERE id = ANY (@ids::text[]);
 -- name: LinesOf :many
 SELECT * FROM order_lines WHERE order_id = ANY (@order_ids::text[]) ORDER BY order_id, position;
 
+-- name: OrderByID :many
+-- OrderByID returns the order once for each of its lines, of which it has one from the start. Asked for one id, PostgreSQL plans once, and
+-- not each time as it does for an array.
+SELECT sqlc.embed(o), sqlc.embed(l) FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = @id ORDER BY l.position;
+
+-- name: Unheard :many
+-- Unheard returns which of some payments, counted from 0, are news to their orders, or have none.
+SELECT (t.nth - 1)::int FROM unnest(@order_ids::text[]) WITH ORDINALITY AS t (order_id, nth)
+LEFT JOIN orders o ON o.id = t.order_id
+WHERE o.id IS NULL OR o.payment_id <> (@payment_ids::text[])[t.nth] OR o.payment_version < (@versions::int[])[t.nth]
+ORDER BY t.nth;
+
 -- name: OrderIDsOfLines :many
 SELECT DISTINCT order_id FROM order_lines WHERE id = ANY (@ids::text[]);
 
@@ -21,19 +33,25 @@ RETURNING *;
 UPDATE checkouts SET decision = @decision, problems = @problems
 WHERE account_id = @account_id AND key = @key AND decision = '';
 
--- name: InsertOrder :one
+-- name: DecideOrder :one
+-- DecideOrder creates the order of a checkout, unless that was decided meanwhile; then there is no row.
+WITH decided AS (
+    UPDATE checkouts c SET decision = 'ORDERED' WHERE c.account_id = @account_id AND c.key = @key AND c.decision = '' RETURNING c.account_id
+)
 INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amount, currency, address, created_at, updated_at, deadline,
     reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
-VALUES (@id, 1, @account_id, @cart_id, @cart_version, @status, @amount, @currency, @address, @created_at, @updated_at, @deadline,
-    @reservation_id, @booking_id, @payment_method_id, '', 0, '', '', '', false, false, false)
-RETURNING *;
+SELECT @id, 1, d.account_id, @cart_id, @cart_version, @status, @amount, @currency, @address, @created_at, @updated_at, @deadline,
+    @reservation_id, @booking_id, @payment_method_id, '', 0, '', '', '', false, false, false FROM decided d
+RETURNING serial;
 
--- name: InsertLines :copyfrom
+-- name: InsertLines :exec
 INSERT INTO order_lines (id, order_id, position, variant_id, product_id, seller_id, title, quantity, unit_amount)
-VALUES (@id, @order_id, @position, @variant_id, @product_id, @seller_id, @title, @quantity, @unit_amount);
+SELECT unnest(@ids::text[]), @order_id, unnest(@positions::int[]), unnest(@variant_ids::text[]), unnest(@product_ids::text[]),
+    unnest(@seller_ids::text[]), unnest(@titles::text[]), unnest(@quantities::int[]), unnest(@unit_amounts::bigint[]);
 
--- name: LockOrder :one
-SELECT * FROM orders WHERE id = @id FOR UPDATE;
+-- name: LockOrder :many
+-- LockOrder is OrderByID, and locks the order.
+SELECT sqlc.embed(o), sqlc.embed(l) FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = @id ORDER BY l.position FOR UPDATE OF o;
 
 -- name: UpdateOrder :exec
 UPDATE orders SET version = version + 1, status = @status, cancel_reason = @cancel_reason, updated_at = @updated_at, placed_at = @placed_at,
@@ -48,8 +66,9 @@ VALUES (@account_id, @key, @input_hash, @order_id)
 ON CONFLICT (account_id, key) DO UPDATE SET key = c.key
 RETURNING *;
 
--- name: InsertEvents :copyfrom
-INSERT INTO order_events (order_id, seq, at, kind, message) VALUES (@order_id, @seq, @at, @kind, @message);
+-- name: InsertEvents :exec
+INSERT INTO order_events (order_id, seq, at, kind, message)
+SELECT @order_id, unnest(@seqs::int[]), unnest(@ats::timestamptz[]), unnest(@kinds::text[]), unnest(@messages::text[]);
 
 -- name: SaveParcel :exec
 -- SaveParcel keeps the newest news of a parcel.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/orders"
@@ -24,8 +25,8 @@ var Migrations embed.FS
 type Jobs interface {
 	// Look has the saga look at the order at a time.
 	Look(ctx context.Context, tx pgx.Tx, orderID string, at time.Time) error
-	// Watch has the saga end the order at its deadline, should it still wait for its payment.
-	Watch(ctx context.Context, tx pgx.Tx, orderID string, deadline time.Time) error
+	// Watch has the saga look at a new order at a time, and end it at its deadline, should it still wait for its payment.
+	Watch(ctx context.Context, tx pgx.Tx, orderID string, first, deadline time.Time) error
 }
 
 // A Store is the orders' tables.
@@ -46,11 +47,32 @@ func NewStore(pool *pgxpool.Pool, jobs Jobs) *Store {
 
 // OrdersByID finds orders, with their lines, by id.
 func (s *Store) OrdersByID(ctx context.Context, ids []string) ([]orders.Order, error) {
+	if len(ids) == 1 {
+		rows, err := s.q.OrderByID(ctx, ids[0])
+		if err != nil || len(rows) == 0 {
+			return nil, err
+		}
+		o, err := whole(rows, func(r db.OrderByIDRow) (db.Order, db.OrderLine) { return r.Order, r.OrderLine })
+		return []orders.Order{o}, err
+	}
 	rows, err := s.q.OrdersByID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	return withLines(ctx, s.q, rows)
+}
+
+// Unheard returns those of the payments of which their orders have not heard yet as they are told, and those without an order.
+func (s *Store) Unheard(ctx context.Context, told []events.Payment) (news []events.Payment, err error) {
+	var of db.UnheardParams
+	for _, p := range told {
+		of.OrderIds, of.PaymentIds, of.Versions = append(of.OrderIds, p.OrderID), append(of.PaymentIds, p.PaymentID), append(of.Versions, int32(p.Version))
+	}
+	found, err := s.q.Unheard(ctx, of)
+	for _, nth := range found {
+		news = append(news, told[nth])
+	}
+	return news, err
 }
 
 // OrdersOfLines finds the orders that these lines belong to.
@@ -110,6 +132,16 @@ func (s *Store) After(ctx context.Context, id string, most int) ([]orders.Order,
 		return nil, err
 	}
 	return withLines(ctx, s.q, rows)
+}
+
+// whole puts an order together, of which each row has one line.
+func whole[Row any](rows []Row, parts func(Row) (db.Order, db.OrderLine)) (orders.Order, error) {
+	var of db.Order
+	lines := make([]db.OrderLine, len(rows))
+	for i, r := range rows {
+		of, lines[i] = parts(r)
+	}
+	return order(of, lines)
 }
 
 // withLines reads the lines of orders in one question and keeps the orders' order.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/postgres/internal/db"
 )
@@ -36,58 +37,62 @@ func (s *Store) Reject(ctx context.Context, c orders.Attempt, problems []events.
 	return s.Claim(ctx, c)
 }
 
-// Create saves the order of a checkout with its first steps and the job that watches its deadline.
+// Create saves the order of a checkout with its first steps and the job that watches it.
 func (s *Store) Create(ctx context.Context, c orders.Attempt, o orders.Order) (created orders.Order, err error) {
 	address, err := json.Marshal(o.Address)
 	if err != nil {
 		return created, err
 	}
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		q := s.q.WithTx(tx)
-		ours, err := q.DecideCheckout(ctx, db.DecideCheckoutParams{AccountID: c.AccountID, Key: c.Key, Decision: string(orders.Ordered)})
-		if err != nil {
-			return err
-		}
-		if ours == 0 {
-			return orders.ErrDecided
-		}
-		row, err := q.InsertOrder(ctx, db.InsertOrderParams{
-			ID: o.ID, AccountID: o.AccountID, CartID: o.CartID, CartVersion: int32(o.CartVersion), Status: string(o.Status),
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		serial, err := s.q.WithTx(tx).DecideOrder(ctx, db.DecideOrderParams{
+			ID: o.ID, AccountID: o.AccountID, Key: c.Key, CartID: o.CartID, CartVersion: int32(o.CartVersion), Status: string(o.Status),
 			Amount: o.Total.Amount, Currency: o.Total.Currency, Address: address, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 			Deadline: o.Deadline, ReservationID: o.Saga.ReservationID, BookingID: o.Saga.BookingID, PaymentMethodID: o.Saga.PaymentMethodID,
 		})
-		if violates(err, "orders_of_cart") {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return orders.ErrDecided
+		case violates(err, "orders_of_cart"):
 			return orders.ErrAlreadyOrdered
-		}
-		if violates(err, "orders_of_booking") {
+		case violates(err, "orders_of_booking"):
 			return orders.ErrBookingOrdered
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
-		lines := make([]db.InsertLinesParams, len(o.Lines))
-		for i, l := range o.Lines {
-			lines[i] = db.InsertLinesParams{
-				ID: l.ID, OrderID: o.ID, Position: int32(i), VariantID: l.VariantID, ProductID: l.ProductID, SellerID: l.SellerID,
-				Title: l.Title, Quantity: int32(l.Quantity), UnitAmount: l.UnitPrice.Amount,
-			}
+		first := o.Deadline
+		if at := o.Wake(); at != nil {
+			first = *at
 		}
-		if _, err := q.InsertLines(ctx, lines); err != nil {
+		if err := s.jobs.Watch(ctx, tx, o.ID, first, o.Deadline); err != nil {
 			return err
 		}
-		if err := s.jobs.Watch(ctx, tx, o.ID, o.Deadline); err != nil {
+		o.Serial, o.Version = serial, 1
+		p := pipeline.In(tx)
+		if err := db.New(p).InsertLines(ctx, lines(o)); err != nil {
 			return err
 		}
-		o.Serial, o.Version = row.Serial, int(row.Version)
+		if err := tell(ctx, p, &o); err != nil {
+			return err
+		}
 		created = o
-		return s.tell(ctx, tx, &o)
+		return p.Send(ctx)
 	})
 	return created, err
 }
 
+func lines(o orders.Order) db.InsertLinesParams {
+	rows := db.InsertLinesParams{OrderID: o.ID}
+	for i, l := range o.Lines {
+		rows.Ids, rows.Positions = append(rows.Ids, l.ID), append(rows.Positions, int32(i))
+		rows.VariantIds, rows.ProductIds, rows.SellerIds = append(rows.VariantIds, l.VariantID), append(rows.ProductIds, l.ProductID), append(rows.SellerIds, l.SellerID)
+		rows.Titles, rows.Quantities, rows.UnitAmounts = append(rows.Titles, l.Title), append(rows.Quantities, int32(l.Quantity)), append(rows.UnitAmounts, l.UnitPrice.Amount)
+	}
+	return rows
+}
+
 // Change locks the order, runs the rule, and saves what it changed with its steps, its event and its next job.
 func (s *Store) Change(ctx context.Context, id string, rule func(*orders.Order) error) (changed orders.Order, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		changed, err = s.change(ctx, tx, id, rule)
 		return err
 	})
@@ -96,7 +101,7 @@ func (s *Store) Change(ctx context.Context, id string, rule func(*orders.Order) 
 
 // ChangeOnce is Change under a key, which is kept with what the rule changed: a rule that refuses leaves no trace of it.
 func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey, rule func(*orders.Order) error) (changed orders.Order, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		changed, err = s.change(ctx, tx, id, func(o *orders.Order) error {
 			first, err := s.q.WithTx(tx).ClaimCancellation(ctx, db.ClaimCancellationParams{AccountID: key.AccountID, Key: key.Key, InputHash: key.InputHash, OrderID: id})
 			if err != nil {
@@ -112,6 +117,16 @@ func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey,
 	return changed, err
 }
 
+// inTx runs fn in a transaction, and has told what it recorded.
+func (s *Store) inTx(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
+	ctx, wake := outbox.Telling(ctx, s.pool)
+	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return fn(ctx, tx) }); err != nil {
+		return err
+	}
+	wake()
+	return nil
+}
+
 // ChangeIn is Change inside a transaction of the caller's, for the handlers of events.
 func (s *Store) ChangeIn(ctx context.Context, tx pgx.Tx, id string, rule func(*orders.Order) error) error {
 	_, err := s.change(ctx, tx, id, rule)
@@ -119,19 +134,17 @@ func (s *Store) ChangeIn(ctx context.Context, tx pgx.Tx, id string, rule func(*o
 }
 
 func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*orders.Order) error) (orders.Order, error) {
-	q := s.q.WithTx(tx)
-	row, err := q.LockOrder(ctx, id)
-	if errors.Is(err, pgx.ErrNoRows) {
+	rows, err := s.q.WithTx(tx).LockOrder(ctx, id)
+	if err != nil {
+		return orders.Order{}, err
+	}
+	if len(rows) == 0 {
 		return orders.Order{}, orders.ErrNotFound
 	}
+	o, err := whole(rows, func(r db.LockOrderRow) (db.Order, db.OrderLine) { return r.Order, r.OrderLine })
 	if err != nil {
-		return orders.Order{}, err
+		return o, err
 	}
-	found, err := withLines(ctx, q, []db.Order{row})
-	if err != nil {
-		return orders.Order{}, err
-	}
-	o := found[0]
 	status, saga := o.Status, o.Saga
 	if err := rule(&o); err != nil {
 		return o, err
@@ -140,7 +153,13 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*ord
 		return o, nil
 	}
 	o.Version++
-	if err := q.UpdateOrder(ctx, db.UpdateOrderParams{
+	if at := o.Wake(); at != nil {
+		if err := s.jobs.Look(ctx, tx, o.ID, *at); err != nil {
+			return o, err
+		}
+	}
+	p := pipeline.In(tx)
+	if err := db.New(p).UpdateOrder(ctx, db.UpdateOrderParams{
 		ID: o.ID, Status: string(o.Status), CancelReason: (*string)(o.CancelReason), UpdatedAt: o.UpdatedAt, PlacedAt: o.PlacedAt,
 		PaymentID: o.Saga.PaymentID, PaymentVersion: int32(o.Saga.PaymentVersion), PaymentStatus: o.Saga.PaymentStatus,
 		RedirectUrl: o.Saga.RedirectURL, DeclineCode: o.Saga.DeclineCode,
@@ -148,25 +167,26 @@ func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*ord
 	}); err != nil {
 		return o, err
 	}
-	return o, s.tell(ctx, tx, &o)
+	if err := tell(ctx, p, &o); err != nil {
+		return o, err
+	}
+	return o, p.Send(ctx)
 }
 
-// tell saves the steps taken, the event that says where the order stands, and the job to look at it again.
-func (s *Store) tell(ctx context.Context, tx pgx.Tx, o *orders.Order) error {
-	steps := make([]db.InsertEventsParams, len(o.News()))
-	for i, e := range o.News() {
-		// The version rises with every change of the locked row, so the numbers rise too.
-		steps[i] = db.InsertEventsParams{OrderID: o.ID, Seq: int32(o.Version*100 + i), At: e.At, Kind: e.Kind, Message: e.Message}
-	}
-	if _, err := s.q.WithTx(tx).InsertEvents(ctx, steps); err != nil {
-		return err
-	}
-	if at := o.Wake(); at != nil {
-		if err := s.jobs.Look(ctx, tx, o.ID, *at); err != nil {
+// tell queues the steps taken and the event that says where the order stands.
+func tell(ctx context.Context, p *pipeline.Pipeline, o *orders.Order) error {
+	if len(o.News()) > 0 {
+		steps := db.InsertEventsParams{OrderID: o.ID}
+		for i, e := range o.News() {
+			// The version rises with every change of the locked row, so the numbers rise too.
+			steps.Seqs, steps.Ats = append(steps.Seqs, int32(o.Version*100+i)), append(steps.Ats, e.At)
+			steps.Kinds, steps.Messages = append(steps.Kinds, e.Kind), append(steps.Messages, e.Message)
+		}
+		if err := db.New(p).InsertEvents(ctx, steps); err != nil {
 			return err
 		}
 	}
-	return outbox.Record(ctx, tx, outbox.Event{Subject: events.OrderBecame(string(o.Status)), Payload: o.Tell()})
+	return outbox.Record(ctx, p, outbox.Event{Subject: events.OrderBecame(string(o.Status)), Payload: o.Tell()})
 }
 
 // MoveParcel keeps the news of a parcel, in the transaction that handles it, and moves its order on.

@@ -1,6 +1,10 @@
 -- name: PaymentsByID :many
 SELECT * FROM payments WHERE id = ANY (@ids::text[]);
 
+-- name: PaymentByID :one
+-- PaymentByID is there beside PaymentsByID because PostgreSQL plans it once, and not each time as it does for an array.
+SELECT * FROM payments WHERE id = @id;
+
 -- name: PaymentsOf :many
 SELECT * FROM payments
 WHERE order_id = ANY (@order_ids::text[])
@@ -15,12 +19,14 @@ SELECT * FROM payments WHERE id = @id FOR UPDATE;
 -- name: LockPaymentsOf :many
 SELECT * FROM payments WHERE order_id = @order_id ORDER BY id FOR UPDATE;
 
--- name: FindReported :one
--- FindReported finds the payment that a report is about: by our id, or by the provider's. Each way has an index as it is written here; taken
--- together, the ways by reference would read all payments of the provider.
-SELECT id FROM payments
-WHERE id = @payment_key OR id = @reference::text AND provider = @provider OR provider = @provider AND reference = @reference
-ORDER BY id = @payment_key DESC LIMIT 1;
+-- name: LockReported :one
+-- LockReported finds the payment that a report is about, by our id or by the provider's, and locks it. Each way has an index as it is written
+-- here; taken together, the ways by reference would read all payments of the provider.
+SELECT * FROM payments WHERE id = (
+    SELECT f.id FROM payments f
+    WHERE f.id = @payment_key OR f.id = @reference::text AND f.provider = @provider OR f.provider = @provider AND f.reference = @reference
+    ORDER BY f.id = @payment_key DESC LIMIT 1)
+FOR UPDATE;
 
 -- name: LockOrder :one
 -- LockOrder makes the order known and locks it.
@@ -60,11 +66,19 @@ UPDATE operations o SET due_at = @again FROM due WHERE o.id = due.id
 RETURNING o.*;
 
 -- name: InsertTransaction :exec
-INSERT INTO transactions (id, payment_id, kind, amount, currency, success, reference, operation, at)
-VALUES (@id, @payment_id, @kind, @amount, @currency, @success, @reference, @operation, @at);
+-- InsertTransaction saves a move and its entry in the ledger.
+WITH moved AS (
+    INSERT INTO transactions (id, payment_id, kind, amount, currency, success, reference, operation, at)
+    VALUES (@id, @payment_id, @kind, @amount, @currency, @success, @reference, @operation, @at)
+    RETURNING id, payment_id, currency
+)
+INSERT INTO postings (transaction_id, payment_id, currency, account, amount)
+SELECT m.id, m.payment_id, m.currency, unnest(@accounts::text[]), unnest(@postings::bigint[]) FROM moved m;
 
--- name: InsertPosting :exec
-INSERT INTO postings (transaction_id, payment_id, account, amount, currency) VALUES (@transaction_id, @payment_id, @account, @amount, @currency);
+-- name: MovesOf :many
+-- MovesOf is TransactionsOf of one payment; see PaymentByID.
+SELECT sqlc.embed(t), coalesce((SELECT true FROM reports r WHERE r.payment_id = t.payment_id AND r.transaction_id = t.id LIMIT 1), false)::boolean AS told
+FROM transactions t WHERE t.payment_id = @payment_id ORDER BY t.seq;
 
 -- name: TransactionsOf :many
 SELECT sqlc.embed(t), EXISTS (SELECT FROM reports r WHERE r.payment_id = t.payment_id AND r.transaction_id = t.id) AS told
@@ -101,6 +115,9 @@ SELECT * FROM answers WHERE caller = @caller AND key = @key;
 
 -- name: MethodsByID :many
 SELECT * FROM methods WHERE id = ANY (@ids::text[]);
+
+-- name: MethodByID :one
+SELECT * FROM methods WHERE id = @id;
 
 -- name: MethodsOf :many
 SELECT * FROM methods WHERE account_id = ANY (@account_ids::text[]) ORDER BY account_id, is_default DESC, created_at DESC, id DESC;

@@ -37,6 +37,13 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(p
 
 // PaymentsByID finds payments by id.
 func (s *Store) PaymentsByID(ctx context.Context, ids []string) ([]payments.Payment, error) {
+	if len(ids) == 1 {
+		row, err := s.q.PaymentByID(ctx, ids[0])
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil, nil
+		}
+		return []payments.Payment{payment(row)}, err
+	}
 	rows, err := s.q.PaymentsByID(ctx, ids)
 	return each(rows, payment), err
 }
@@ -55,6 +62,13 @@ func (s *Store) TransactionsOf(ctx context.Context, paymentIDs []string) (map[st
 
 // MethodsByID finds methods by id.
 func (s *Store) MethodsByID(ctx context.Context, ids []string) ([]payments.Method, error) {
+	if len(ids) == 1 {
+		row, err := s.q.MethodByID(ctx, ids[0])
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil, nil
+		}
+		return []payments.Method{method(row)}, err
+	}
 	rows, err := s.q.MethodsByID(ctx, ids)
 	return each(rows, method), err
 }
@@ -129,9 +143,11 @@ func (s *Store) OperationByID(ctx context.Context, id string) (payments.Operatio
 func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(ctx) }
 
 // inTx runs fn in a transaction, again when another one was in its way.
-func (s *Store) inTx(ctx context.Context, fn func(pgx.Tx, *db.Queries) error) (err error) {
+func (s *Store) inTx(ctx context.Context, fn func(context.Context, pgx.Tx, *db.Queries) error) (err error) {
+	ctx, wake := outbox.Telling(ctx, s.pool)
+	defer wake()
 	for range 5 {
-		err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(tx, s.q.WithTx(tx)) })
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return fn(ctx, tx, s.q.WithTx(tx)) })
 		var pg *pgconn.PgError
 		if !errors.As(err, &pg) || pg.Code != "40P01" && pg.Code != "40001" {
 			return err

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,59 @@ func setup(t *testing.T) (pool *pgxpool.Pool, ps *payments.Payments, promised, t
 		t.Fatal(err)
 	}
 	return pool, ps, promised, taken, abandoned
+}
+
+// What a payment costs the database: its beginning, what the provider said, and the same for its capture. The provider's reports come beside that.
+func TestAPaymentTakesFewStatements(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, postgres.Migrations)
+	var mu sync.Mutex
+	var asked []string
+	watched := pgtest.Watched(t, pool, func(sql string) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, sql)
+	})
+	provider, err := fake.New(fake.Config{Secret: []byte("secret")}) // which reports to nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	ps := payments.New(postgres.NewStore(watched), provider, always{}, clock.System, payments.Options{Patience: time.Minute})
+	t.Cleanup(ps.Rest)
+	ann, order := viewer.Viewer{AccountID: id.New(id.Account)}, id.New(id.Order)
+	m, err := ps.AddMethod(t.Context(), ann, fake.Succeeds, payments.Card, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := func(what string, most int, do func() (events.Payment, error)) (p events.Payment) {
+		t.Helper()
+		mu.Lock()
+		asked = nil
+		mu.Unlock()
+		p, err := do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps.Rest()
+		mu.Lock()
+		defer mu.Unlock()
+		if len(asked) > most {
+			t.Errorf("%d statements to %s, at most %d: %q", len(asked), what, most, asked)
+		}
+		return p
+	}
+	const read = 1 // when the provider's answer is there before anybody waits for it
+	p := took("begin and be promised", 8+9+read, func() (events.Payment, error) {
+		return ps.Authorize(t.Context(), events.AuthorizeRequest{
+			IdempotencyKey: order, OrderID: order, AccountID: ann.AccountID, PaymentMethodID: m.ID, Amount: price, ExpiresAt: time.Now().Add(time.Minute),
+		})
+	})
+	p = took("be captured", 6+9+2*read, func() (events.Payment, error) {
+		return ps.Capture(t.Context(), events.PaymentRequest{PaymentID: p.PaymentID})
+	})
+	if p.Status != string(payments.Captured) {
+		t.Error(p.Status)
+	}
 }
 
 // Whatever the code does, the database refuses what must not be.

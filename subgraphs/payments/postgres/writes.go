@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/outbox"
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/payments"
 	"github.com/souk-shop/souk/subgraphs/payments/postgres/internal/db"
 )
@@ -20,7 +21,7 @@ import (
 // Begin keeps a new payment, unless its key has one. The order's row is locked first, so that a payment is begun either
 // before its order is abandoned, and found there, or after it, and knows.
 func (s *Store) Begin(ctx context.Context, p payments.Payment, key payments.Once, rule func(*payments.Payment, payments.Order)) (begun payments.Payment, fresh bool, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		begun, fresh = p, false
 		order, err := q.LockOrder(ctx, p.OrderID)
 		if err != nil {
@@ -36,38 +37,44 @@ func (s *Store) Begin(ctx context.Context, p payments.Payment, key payments.Once
 		case !errors.Is(err, pgx.ErrNoRows):
 			return err
 		}
-		methods, err := q.MethodsByID(ctx, []string{p.MethodID})
-		if err != nil {
+		method, err := q.MethodByID(ctx, p.MethodID)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		if len(methods) == 0 || methods[0].AccountID != p.AccountID {
+		if err != nil || method.AccountID != p.AccountID {
 			return payments.ErrMethod
 		}
 		fresh = true
-		begun.Version, begun.Token = 1, methods[0].Token
+		begun.Version, begun.Token = 1, method.Token
 		rule(&begun, payments.Order{Abandoned: order.AbandonedAt != nil, TimedOut: order.TimedOut})
-		err = q.InsertPayment(ctx, db.InsertPaymentParams{
+		writes := pipeline.In(tx)
+		err = db.New(writes).InsertPayment(ctx, db.InsertPaymentParams{
 			ID: begun.ID, IdempotencyKey: key.Key, Input: key.Input, OrderID: begun.OrderID, AccountID: begun.AccountID, MethodID: begun.MethodID,
 			Token: begun.Token, Provider: begun.Provider, Status: string(begun.Status), Currency: begun.Amount.Currency, Amount: begun.Amount.Amount,
 			Abandoned: begun.Abandoned, ExpiresAt: begun.ExpiresAt, CreatedAt: begun.CreatedAt, UpdatedAt: begun.UpdatedAt,
 		})
+		if err != nil {
+			return err
+		}
+		if err := saveNews(ctx, writes, &begun, nil); err != nil {
+			return err
+		}
+		err = writes.Send(ctx)
 		switch {
 		case violates(err, "payments_one_alive"):
 			return payments.ErrBeingPaid
 		case violates(err, "payments_idempotency_key_key"): // for another order, at this moment
 			return payments.ErrKeyReused
-		case err != nil:
-			return err
 		}
-		return s.saveNews(ctx, tx, q, &begun, nil)
+		return err
 	})
 	return begun, fresh, err
 }
 
 // Change locks the payment, runs the rule, and saves what it changed.
 func (s *Store) Change(ctx context.Context, id string, rule func(*payments.Payment) error) (changed payments.Payment, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
-		changed, err = s.change(ctx, tx, q, id, rule)
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
+		changed, err = s.change(ctx, tx, id, rule)
 		return err
 	})
 	return changed, err
@@ -75,7 +82,7 @@ func (s *Store) Change(ctx context.Context, id string, rule func(*payments.Payme
 
 // ChangeOnce is Change under a key.
 func (s *Store) ChangeOnce(ctx context.Context, id string, key payments.Once, rule func(*payments.Payment) (payments.Operation, error)) (changed payments.Payment, op payments.Operation, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		ours, err := q.ClaimAnswer(ctx, db.ClaimAnswerParams{Caller: key.Caller, Key: key.Key, Input: key.Input})
 		if err != nil {
 			return err
@@ -84,7 +91,7 @@ func (s *Store) ChangeOnce(ctx context.Context, id string, key payments.Once, ru
 			changed, op, err = answered(ctx, q, id, key)
 			return err
 		}
-		changed, err = s.change(ctx, tx, q, id, func(p *payments.Payment) error {
+		changed, err = s.change(ctx, tx, id, func(p *payments.Payment) error {
 			op, err = rule(p)
 			return err
 		})
@@ -117,7 +124,7 @@ func answered(ctx context.Context, q *db.Queries, id string, key payments.Once) 
 
 // Abandon notes that no money may be kept for the order, and lets the rule change its payments.
 func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at time.Time, rule func(*payments.Payment) error) (changed []payments.Payment, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		changed = nil
 		if _, err := q.LockOrder(ctx, orderID); err != nil {
 			return err
@@ -130,7 +137,7 @@ func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at t
 			return err
 		}
 		for _, row := range rows {
-			p, err := s.apply(ctx, tx, q, row, rule)
+			p, err := s.apply(ctx, tx, row, rule)
 			if err != nil {
 				return err
 			}
@@ -144,7 +151,7 @@ func (s *Store) Abandon(ctx context.Context, orderID string, timedOut bool, at t
 // Report keeps what a provider said and lets it count, in one transaction. The report's row is locked first: of the same
 // report told at once in several places, one counts and the others see that it did.
 func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, rule func(*payments.Payment, payments.Report) (payments.Verdict, error)) (out payments.Reported, err error) {
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx, q *db.Queries) error {
 		out = payments.Reported{}
 		kept, err := q.LockReport(ctx, lockReport(r))
 		if err != nil {
@@ -162,21 +169,21 @@ func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, 
 		}
 		told := report(kept)
 		count := db.CountReportParams{Provider: told.Provider, EventID: told.EventID}
-		id, err := q.FindReported(ctx, db.FindReportedParams{PaymentKey: told.PaymentID, Provider: told.Provider, Reference: told.Reference})
+		row, err := q.LockReported(ctx, db.LockReportedParams{PaymentKey: told.PaymentID, Provider: told.Provider, Reference: told.Reference})
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			out.Early = true
 		case err != nil:
 			return err
 		default:
-			out.Payment, err = s.change(ctx, tx, q, id, func(p *payments.Payment) error {
+			out.Payment, err = s.apply(ctx, tx, row, func(p *payments.Payment) error {
 				out.Verdict, err = rule(p, told)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			count.PaymentID = &id
+			count.PaymentID = &row.ID
 		}
 		if out.Early {
 			count.DueAt = &again
@@ -192,39 +199,44 @@ func (s *Store) Report(ctx context.Context, r payments.Report, again time.Time, 
 	return out, err
 }
 
-func (s *Store) change(ctx context.Context, tx pgx.Tx, q *db.Queries, id string, rule func(*payments.Payment) error) (payments.Payment, error) {
-	row, err := q.LockPayment(ctx, id)
+func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*payments.Payment) error) (payments.Payment, error) {
+	row, err := s.q.WithTx(tx).LockPayment(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return payments.Payment{}, payments.ErrNotFound
 	}
 	if err != nil {
 		return payments.Payment{}, err
 	}
-	return s.apply(ctx, tx, q, row, rule)
+	return s.apply(ctx, tx, row, rule)
 }
 
 // apply runs the rule on a payment whose row is locked, and saves what it changed.
-func (s *Store) apply(ctx context.Context, tx pgx.Tx, q *db.Queries, row db.Payment, rule func(*payments.Payment) error) (payments.Payment, error) {
-	p := payment(row)
+func (s *Store) apply(ctx context.Context, tx pgx.Tx, row db.Payment, rule func(*payments.Payment) error) (payments.Payment, error) {
+	p, q := payment(row), s.q.WithTx(tx)
 	operations, err := q.OpenOperations(ctx, p.ID)
 	if err != nil {
 		return p, err
 	}
-	transactions, err := q.TransactionsOf(ctx, []string{p.ID})
+	moves, err := q.MovesOf(ctx, p.ID)
 	if err != nil {
 		return p, err
 	}
-	p.Operations, p.Transactions = each(operations, operation), each(transactions, transaction)
+	p.Operations = each(operations, operation)
+	p.Transactions = each(moves, func(r db.MovesOfRow) payments.Transaction { return transaction(db.TransactionsOfRow(r)) })
 	before := p
 	if err := rule(&p); err != nil {
 		return p, err
 	}
+	writes := pipeline.In(tx)
 	if p.Same(before) {
 		p.UpdatedAt = before.UpdatedAt
-		return p, s.saveNewsOnly(ctx, q, &p, operations)
+		if err := saveNewsOnly(ctx, db.New(writes), &p, operations); err != nil {
+			return p, err
+		}
+		return p, writes.Send(ctx)
 	}
 	p.Version++
-	err = q.UpdatePayment(ctx, db.UpdatePaymentParams{
+	err = db.New(writes).UpdatePayment(ctx, db.UpdatePaymentParams{
 		ID: p.ID, Version: int32(p.Version), Reference: optional.Of(p.Reference), Status: string(p.Status), Authorized: p.Authorized.Amount,
 		Captured: p.Captured.Amount, Refunded: p.Refunded.Amount, Released: p.Released, Abandoned: p.Abandoned, DeclineCode: p.DeclineCode,
 		RedirectUrl: p.RedirectURL, UpdatedAt: p.UpdatedAt,
@@ -232,37 +244,35 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, q *db.Queries, row db.Paym
 	if err != nil {
 		return p, err
 	}
-	return p, s.saveNews(ctx, tx, q, &p, operations)
+	if err := saveNews(ctx, writes, &p, operations); err != nil {
+		return p, err
+	}
+	return p, writes.Send(ctx)
 }
 
-// saveNews saves what came up and tells of it.
-func (s *Store) saveNews(ctx context.Context, tx pgx.Tx, q *db.Queries, p *payments.Payment, known []db.Operation) error {
-	if err := s.saveNewsOnly(ctx, q, p, known); err != nil {
+// saveNews queues what came up, and the event that tells of it.
+func saveNews(ctx context.Context, writes *pipeline.Pipeline, p *payments.Payment, known []db.Operation) error {
+	if err := saveNewsOnly(ctx, db.New(writes), p, known); err != nil {
 		return err
 	}
-	return outbox.Record(ctx, tx, outbox.Event{Subject: events.SubjectPaymentChanged, Payload: events.PaymentChanged{
+	return outbox.Record(ctx, writes, outbox.Event{Subject: events.SubjectPaymentChanged, Payload: events.PaymentChanged{
 		At: events.At{At: p.UpdatedAt}, Payment: p.Tell(),
 	}})
 }
 
-// saveNewsOnly saves moves, their entries in the ledger, and operations: those that end before those that begin.
-func (s *Store) saveNewsOnly(ctx context.Context, q *db.Queries, p *payments.Payment, known []db.Operation) error {
+// saveNewsOnly queues moves, their entries in the ledger, and operations: those that end before those that begin.
+func saveNewsOnly(ctx context.Context, q *db.Queries, p *payments.Payment, known []db.Operation) error {
 	moves, operations := p.News()
 	for _, m := range moves {
-		err := q.InsertTransaction(ctx, db.InsertTransactionParams{
+		row := db.InsertTransactionParams{
 			ID: m.ID, PaymentID: p.ID, Kind: string(m.Kind), Amount: m.Amount.Amount, Currency: m.Amount.Currency, Success: m.Success,
 			Reference: optional.Of(m.Reference), Operation: optional.Of(m.Operation), At: m.At,
-		})
-		if err != nil {
-			return err
 		}
 		for _, e := range m.Entry {
-			err := q.InsertPosting(ctx, db.InsertPostingParams{
-				TransactionID: m.ID, PaymentID: p.ID, Account: e.Account, Amount: e.Amount, Currency: p.Amount.Currency,
-			})
-			if err != nil {
-				return err
-			}
+			row.Accounts, row.Postings = append(row.Accounts, e.Account), append(row.Postings, e.Amount)
+		}
+		if err := q.InsertTransaction(ctx, row); err != nil {
+			return err
 		}
 	}
 	open := map[string]bool{}

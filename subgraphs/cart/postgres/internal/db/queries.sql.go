@@ -8,7 +8,57 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const cartByID = `-- name: CartByID :many
+SELECT c.id, c.version, c.account_id, c.merged_into, c.updated_at, c.expires_at, l.id AS line_id, l.variant_id, l.quantity, l.added_amount, l.added_currency
+FROM carts c LEFT JOIN cart_lines l ON l.cart_id = c.id WHERE c.id = $1 ORDER BY l.position
+`
+
+type CartByIDRow struct {
+	Cart          Cart
+	LineID        *string
+	VariantID     *string
+	Quantity      pgtype.Int4
+	AddedAmount   pgtype.Int8
+	AddedCurrency *string
+}
+
+// CartByID returns the cart once for each of its lines, and once when it has none: one statement sees one moment. Asked for one id,
+// PostgreSQL plans once, and not each time as it does for an array.
+func (q *Queries) CartByID(ctx context.Context, id string) ([]CartByIDRow, error) {
+	rows, err := q.db.Query(ctx, cartByID, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CartByIDRow
+	for rows.Next() {
+		var i CartByIDRow
+		if err := rows.Scan(
+			&i.Cart.ID,
+			&i.Cart.Version,
+			&i.Cart.AccountID,
+			&i.Cart.MergedInto,
+			&i.Cart.UpdatedAt,
+			&i.Cart.ExpiresAt,
+			&i.LineID,
+			&i.VariantID,
+			&i.Quantity,
+			&i.AddedAmount,
+			&i.AddedCurrency,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const cartIDsOfLines = `-- name: CartIDsOfLines :many
 SELECT DISTINCT cart_id FROM cart_lines WHERE id = ANY ($1::text[])
@@ -101,14 +151,72 @@ func (q *Queries) InsertCart(ctx context.Context, arg InsertCartParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const insertGuestCart = `-- name: InsertGuestCart :exec
+WITH taken AS (
+    INSERT INTO carts (id, version, updated_at, expires_at) VALUES ($7, $8, $9, $10) RETURNING id
+)
+INSERT INTO cart_lines (cart_id, id, position, variant_id, quantity, added_amount, added_currency)
+SELECT t.id, unnest($1::text[]), unnest($2::int[]), unnest($3::text[]), unnest($4::int[]),
+    unnest($5::bigint[]), unnest($6::text[]) FROM taken t
+`
+
+type InsertGuestCartParams struct {
+	LineIds         []string
+	Positions       []int32
+	VariantIds      []string
+	Quantities      []int32
+	AddedAmounts    []int64
+	AddedCurrencies []string
+	ID              string
+	Version         int32
+	UpdatedAt       time.Time
+	ExpiresAt       time.Time
+}
+
+// InsertGuestCart saves a guest's new cart, which nobody else can know of, with its lines.
+func (q *Queries) InsertGuestCart(ctx context.Context, arg InsertGuestCartParams) error {
+	_, err := q.db.Exec(ctx, insertGuestCart,
+		arg.LineIds,
+		arg.Positions,
+		arg.VariantIds,
+		arg.Quantities,
+		arg.AddedAmounts,
+		arg.AddedCurrencies,
+		arg.ID,
+		arg.Version,
+		arg.UpdatedAt,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
+const insertLines = `-- name: InsertLines :exec
+INSERT INTO cart_lines (cart_id, id, position, variant_id, quantity, added_amount, added_currency)
+SELECT $1, unnest($2::text[]), unnest($3::int[]), unnest($4::text[]), unnest($5::int[]),
+    unnest($6::bigint[]), unnest($7::text[])
+`
+
 type InsertLinesParams struct {
-	ID            string
-	CartID        string
-	Position      int32
-	VariantID     string
-	Quantity      int32
-	AddedAmount   int64
-	AddedCurrency string
+	CartID          string
+	LineIds         []string
+	Positions       []int32
+	VariantIds      []string
+	Quantities      []int32
+	AddedAmounts    []int64
+	AddedCurrencies []string
+}
+
+func (q *Queries) InsertLines(ctx context.Context, arg InsertLinesParams) error {
+	_, err := q.db.Exec(ctx, insertLines,
+		arg.CartID,
+		arg.LineIds,
+		arg.Positions,
+		arg.VariantIds,
+		arg.Quantities,
+		arg.AddedAmounts,
+		arg.AddedCurrencies,
+	)
+	return err
 }
 
 const linesOf = `-- name: LinesOf :many
@@ -180,16 +288,29 @@ func (q *Queries) LockCarts(ctx context.Context, arg LockCartsParams) ([]Cart, e
 	return items, nil
 }
 
-const noteOrdered = `-- name: NoteOrdered :execrows
-INSERT INTO ordered (order_id) VALUES ($1) ON CONFLICT DO NOTHING
+const noteOrdered = `-- name: NoteOrdered :many
+INSERT INTO ordered (order_id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING RETURNING order_id
 `
 
-func (q *Queries) NoteOrdered(ctx context.Context, orderID string) (int64, error) {
-	result, err := q.db.Exec(ctx, noteOrdered, orderID)
+// NoteOrdered returns those of the orders that were not noted before.
+func (q *Queries) NoteOrdered(ctx context.Context, orderIds []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, noteOrdered, orderIds)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var order_id string
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updateCart = `-- name: UpdateCart :exec

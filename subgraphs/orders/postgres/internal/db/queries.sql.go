@@ -103,6 +103,59 @@ func (q *Queries) DecideCheckout(ctx context.Context, arg DecideCheckoutParams) 
 	return result.RowsAffected(), nil
 }
 
+const decideOrder = `-- name: DecideOrder :one
+WITH decided AS (
+    UPDATE checkouts c SET decision = 'ORDERED' WHERE c.account_id = $14 AND c.key = $15 AND c.decision = '' RETURNING c.account_id
+)
+INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amount, currency, address, created_at, updated_at, deadline,
+    reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
+SELECT $1, 1, d.account_id, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+    $11, $12, $13, '', 0, '', '', '', false, false, false FROM decided d
+RETURNING serial
+`
+
+type DecideOrderParams struct {
+	ID              string
+	CartID          string
+	CartVersion     int32
+	Status          string
+	Amount          int64
+	Currency        string
+	Address         []byte
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	Deadline        time.Time
+	ReservationID   string
+	BookingID       string
+	PaymentMethodID string
+	AccountID       string
+	Key             string
+}
+
+// DecideOrder creates the order of a checkout, unless that was decided meanwhile; then there is no row.
+func (q *Queries) DecideOrder(ctx context.Context, arg DecideOrderParams) (int64, error) {
+	row := q.db.QueryRow(ctx, decideOrder,
+		arg.ID,
+		arg.CartID,
+		arg.CartVersion,
+		arg.Status,
+		arg.Amount,
+		arg.Currency,
+		arg.Address,
+		arg.CreatedAt,
+		arg.UpdatedAt,
+		arg.Deadline,
+		arg.ReservationID,
+		arg.BookingID,
+		arg.PaymentMethodID,
+		arg.AccountID,
+		arg.Key,
+	)
+	var serial int64
+	err := row.Scan(&serial)
+	return serial, err
+}
+
 const forgetCancellations = `-- name: ForgetCancellations :execrows
 DELETE FROM cancellations WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM cancellations c WHERE c.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
@@ -140,100 +193,61 @@ func (q *Queries) ForgetCheckouts(ctx context.Context, arg ForgetCheckoutsParams
 	return result.RowsAffected(), nil
 }
 
-type InsertEventsParams struct {
-	OrderID string
-	Seq     int32
-	At      time.Time
-	Kind    string
-	Message string
-}
-
-type InsertLinesParams struct {
-	ID         string
-	OrderID    string
-	Position   int32
-	VariantID  string
-	ProductID  string
-	SellerID   string
-	Title      string
-	Quantity   int32
-	UnitAmount int64
-}
-
-const insertOrder = `-- name: InsertOrder :one
-INSERT INTO orders (id, version, account_id, cart_id, cart_version, status, amount, currency, address, created_at, updated_at, deadline,
-    reservation_id, booking_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13, $14, '', 0, '', '', '', false, false, false)
-RETURNING id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled
+const insertEvents = `-- name: InsertEvents :exec
+INSERT INTO order_events (order_id, seq, at, kind, message)
+SELECT $1, unnest($2::int[]), unnest($3::timestamptz[]), unnest($4::text[]), unnest($5::text[])
 `
 
-type InsertOrderParams struct {
-	ID              string
-	AccountID       string
-	CartID          string
-	CartVersion     int32
-	Status          string
-	Amount          int64
-	Currency        string
-	Address         []byte
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	Deadline        time.Time
-	ReservationID   string
-	BookingID       string
-	PaymentMethodID string
+type InsertEventsParams struct {
+	OrderID  string
+	Seqs     []int32
+	Ats      []time.Time
+	Kinds    []string
+	Messages []string
 }
 
-func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (Order, error) {
-	row := q.db.QueryRow(ctx, insertOrder,
-		arg.ID,
-		arg.AccountID,
-		arg.CartID,
-		arg.CartVersion,
-		arg.Status,
-		arg.Amount,
-		arg.Currency,
-		arg.Address,
-		arg.CreatedAt,
-		arg.UpdatedAt,
-		arg.Deadline,
-		arg.ReservationID,
-		arg.BookingID,
-		arg.PaymentMethodID,
+func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) error {
+	_, err := q.db.Exec(ctx, insertEvents,
+		arg.OrderID,
+		arg.Seqs,
+		arg.Ats,
+		arg.Kinds,
+		arg.Messages,
 	)
-	var i Order
-	err := row.Scan(
-		&i.ID,
-		&i.Serial,
-		&i.Version,
-		&i.AccountID,
-		&i.CartID,
-		&i.CartVersion,
-		&i.Status,
-		&i.CancelReason,
-		&i.Amount,
-		&i.Currency,
-		&i.Address,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.PlacedAt,
-		&i.Deadline,
-		&i.ReservationID,
-		&i.PaymentMethodID,
-		&i.PaymentID,
-		&i.PaymentVersion,
-		&i.PaymentStatus,
-		&i.RedirectUrl,
-		&i.DeclineCode,
-		&i.Committing,
-		&i.StockSettled,
-		&i.PaymentSettled,
-		&i.BookingID,
-		&i.Cancelling,
-		&i.Parcelled,
+	return err
+}
+
+const insertLines = `-- name: InsertLines :exec
+INSERT INTO order_lines (id, order_id, position, variant_id, product_id, seller_id, title, quantity, unit_amount)
+SELECT unnest($1::text[]), $2, unnest($3::int[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::text[]), unnest($8::int[]), unnest($9::bigint[])
+`
+
+type InsertLinesParams struct {
+	Ids         []string
+	OrderID     string
+	Positions   []int32
+	VariantIds  []string
+	ProductIds  []string
+	SellerIds   []string
+	Titles      []string
+	Quantities  []int32
+	UnitAmounts []int64
+}
+
+func (q *Queries) InsertLines(ctx context.Context, arg InsertLinesParams) error {
+	_, err := q.db.Exec(ctx, insertLines,
+		arg.Ids,
+		arg.OrderID,
+		arg.Positions,
+		arg.VariantIds,
+		arg.ProductIds,
+		arg.SellerIds,
+		arg.Titles,
+		arg.Quantities,
+		arg.UnitAmounts,
 	)
-	return i, err
+	return err
 }
 
 const linesOf = `-- name: LinesOf :many
@@ -270,44 +284,141 @@ func (q *Queries) LinesOf(ctx context.Context, orderIds []string) ([]OrderLine, 
 	return items, nil
 }
 
-const lockOrder = `-- name: LockOrder :one
-SELECT id, serial, version, account_id, cart_id, cart_version, status, cancel_reason, amount, currency, address, created_at, updated_at, placed_at, deadline, reservation_id, payment_method_id, payment_id, payment_version, payment_status, redirect_url, decline_code, committing, stock_settled, payment_settled, booking_id, cancelling, parcelled FROM orders WHERE id = $1 FOR UPDATE
+const lockOrder = `-- name: LockOrder :many
+SELECT o.id, o.serial, o.version, o.account_id, o.cart_id, o.cart_version, o.status, o.cancel_reason, o.amount, o.currency, o.address, o.created_at, o.updated_at, o.placed_at, o.deadline, o.reservation_id, o.payment_method_id, o.payment_id, o.payment_version, o.payment_status, o.redirect_url, o.decline_code, o.committing, o.stock_settled, o.payment_settled, o.booking_id, o.cancelling, o.parcelled, l.id, l.order_id, l.position, l.variant_id, l.product_id, l.seller_id, l.title, l.quantity, l.unit_amount FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = $1 ORDER BY l.position FOR UPDATE OF o
 `
 
-func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
-	row := q.db.QueryRow(ctx, lockOrder, id)
-	var i Order
-	err := row.Scan(
-		&i.ID,
-		&i.Serial,
-		&i.Version,
-		&i.AccountID,
-		&i.CartID,
-		&i.CartVersion,
-		&i.Status,
-		&i.CancelReason,
-		&i.Amount,
-		&i.Currency,
-		&i.Address,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.PlacedAt,
-		&i.Deadline,
-		&i.ReservationID,
-		&i.PaymentMethodID,
-		&i.PaymentID,
-		&i.PaymentVersion,
-		&i.PaymentStatus,
-		&i.RedirectUrl,
-		&i.DeclineCode,
-		&i.Committing,
-		&i.StockSettled,
-		&i.PaymentSettled,
-		&i.BookingID,
-		&i.Cancelling,
-		&i.Parcelled,
-	)
-	return i, err
+type LockOrderRow struct {
+	Order     Order
+	OrderLine OrderLine
+}
+
+// LockOrder is OrderByID, and locks the order.
+func (q *Queries) LockOrder(ctx context.Context, id string) ([]LockOrderRow, error) {
+	rows, err := q.db.Query(ctx, lockOrder, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockOrderRow
+	for rows.Next() {
+		var i LockOrderRow
+		if err := rows.Scan(
+			&i.Order.ID,
+			&i.Order.Serial,
+			&i.Order.Version,
+			&i.Order.AccountID,
+			&i.Order.CartID,
+			&i.Order.CartVersion,
+			&i.Order.Status,
+			&i.Order.CancelReason,
+			&i.Order.Amount,
+			&i.Order.Currency,
+			&i.Order.Address,
+			&i.Order.CreatedAt,
+			&i.Order.UpdatedAt,
+			&i.Order.PlacedAt,
+			&i.Order.Deadline,
+			&i.Order.ReservationID,
+			&i.Order.PaymentMethodID,
+			&i.Order.PaymentID,
+			&i.Order.PaymentVersion,
+			&i.Order.PaymentStatus,
+			&i.Order.RedirectUrl,
+			&i.Order.DeclineCode,
+			&i.Order.Committing,
+			&i.Order.StockSettled,
+			&i.Order.PaymentSettled,
+			&i.Order.BookingID,
+			&i.Order.Cancelling,
+			&i.Order.Parcelled,
+			&i.OrderLine.ID,
+			&i.OrderLine.OrderID,
+			&i.OrderLine.Position,
+			&i.OrderLine.VariantID,
+			&i.OrderLine.ProductID,
+			&i.OrderLine.SellerID,
+			&i.OrderLine.Title,
+			&i.OrderLine.Quantity,
+			&i.OrderLine.UnitAmount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const orderByID = `-- name: OrderByID :many
+SELECT o.id, o.serial, o.version, o.account_id, o.cart_id, o.cart_version, o.status, o.cancel_reason, o.amount, o.currency, o.address, o.created_at, o.updated_at, o.placed_at, o.deadline, o.reservation_id, o.payment_method_id, o.payment_id, o.payment_version, o.payment_status, o.redirect_url, o.decline_code, o.committing, o.stock_settled, o.payment_settled, o.booking_id, o.cancelling, o.parcelled, l.id, l.order_id, l.position, l.variant_id, l.product_id, l.seller_id, l.title, l.quantity, l.unit_amount FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = $1 ORDER BY l.position
+`
+
+type OrderByIDRow struct {
+	Order     Order
+	OrderLine OrderLine
+}
+
+// OrderByID returns the order once for each of its lines, of which it has one from the start. Asked for one id, PostgreSQL plans once, and
+// not each time as it does for an array.
+func (q *Queries) OrderByID(ctx context.Context, id string) ([]OrderByIDRow, error) {
+	rows, err := q.db.Query(ctx, orderByID, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrderByIDRow
+	for rows.Next() {
+		var i OrderByIDRow
+		if err := rows.Scan(
+			&i.Order.ID,
+			&i.Order.Serial,
+			&i.Order.Version,
+			&i.Order.AccountID,
+			&i.Order.CartID,
+			&i.Order.CartVersion,
+			&i.Order.Status,
+			&i.Order.CancelReason,
+			&i.Order.Amount,
+			&i.Order.Currency,
+			&i.Order.Address,
+			&i.Order.CreatedAt,
+			&i.Order.UpdatedAt,
+			&i.Order.PlacedAt,
+			&i.Order.Deadline,
+			&i.Order.ReservationID,
+			&i.Order.PaymentMethodID,
+			&i.Order.PaymentID,
+			&i.Order.PaymentVersion,
+			&i.Order.PaymentStatus,
+			&i.Order.RedirectUrl,
+			&i.Order.DeclineCode,
+			&i.Order.Committing,
+			&i.Order.StockSettled,
+			&i.Order.PaymentSettled,
+			&i.Order.BookingID,
+			&i.Order.Cancelling,
+			&i.Order.Parcelled,
+			&i.OrderLine.ID,
+			&i.OrderLine.OrderID,
+			&i.OrderLine.Position,
+			&i.OrderLine.VariantID,
+			&i.OrderLine.ProductID,
+			&i.OrderLine.SellerID,
+			&i.OrderLine.Title,
+			&i.OrderLine.Quantity,
+			&i.OrderLine.UnitAmount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const orderIDsOfLines = `-- name: OrderIDsOfLines :many
@@ -536,6 +647,40 @@ func (q *Queries) TimelinesOf(ctx context.Context, orderIds []string) ([]OrderEv
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unheard = `-- name: Unheard :many
+SELECT (t.nth - 1)::int FROM unnest($1::text[]) WITH ORDINALITY AS t (order_id, nth)
+LEFT JOIN orders o ON o.id = t.order_id
+WHERE o.id IS NULL OR o.payment_id <> ($2::text[])[t.nth] OR o.payment_version < ($3::int[])[t.nth]
+ORDER BY t.nth
+`
+
+type UnheardParams struct {
+	OrderIds   []string
+	PaymentIds []string
+	Versions   []int32
+}
+
+// Unheard returns which of some payments, counted from 0, are news to their orders, or have none.
+func (q *Queries) Unheard(ctx context.Context, arg UnheardParams) ([]int32, error) {
+	rows, err := q.db.Query(ctx, unheard, arg.OrderIds, arg.PaymentIds, arg.Versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int32
+	for rows.Next() {
+		var column_1 int32
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -159,27 +159,6 @@ func (q *Queries) CountReport(ctx context.Context, arg CountReportParams) error 
 	return err
 }
 
-const findReported = `-- name: FindReported :one
-SELECT id FROM payments
-WHERE id = $1 OR id = $2::text AND provider = $3 OR provider = $3 AND reference = $2
-ORDER BY id = $1 DESC LIMIT 1
-`
-
-type FindReportedParams struct {
-	PaymentKey string
-	Reference  string
-	Provider   string
-}
-
-// FindReported finds the payment that a report is about: by our id, or by the provider's. Each way has an index as it is written here; taken
-// together, the ways by reference would read all payments of the provider.
-func (q *Queries) FindReported(ctx context.Context, arg FindReportedParams) (string, error) {
-	row := q.db.QueryRow(ctx, findReported, arg.PaymentKey, arg.Reference, arg.Provider)
-	var id string
-	err := row.Scan(&id)
-	return id, err
-}
-
 const forgetAnswers = `-- name: ForgetAnswers :execrows
 DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
@@ -348,35 +327,19 @@ func (q *Queries) InsertPayment(ctx context.Context, arg InsertPaymentParams) er
 	return err
 }
 
-const insertPosting = `-- name: InsertPosting :exec
-INSERT INTO postings (transaction_id, payment_id, account, amount, currency) VALUES ($1, $2, $3, $4, $5)
-`
-
-type InsertPostingParams struct {
-	TransactionID string
-	PaymentID     string
-	Account       string
-	Amount        int64
-	Currency      string
-}
-
-func (q *Queries) InsertPosting(ctx context.Context, arg InsertPostingParams) error {
-	_, err := q.db.Exec(ctx, insertPosting,
-		arg.TransactionID,
-		arg.PaymentID,
-		arg.Account,
-		arg.Amount,
-		arg.Currency,
-	)
-	return err
-}
-
 const insertTransaction = `-- name: InsertTransaction :exec
-INSERT INTO transactions (id, payment_id, kind, amount, currency, success, reference, operation, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+WITH moved AS (
+    INSERT INTO transactions (id, payment_id, kind, amount, currency, success, reference, operation, at)
+    VALUES ($3, $4, $5, $6, $7, $8, $9, $10, $11)
+    RETURNING id, payment_id, currency
+)
+INSERT INTO postings (transaction_id, payment_id, currency, account, amount)
+SELECT m.id, m.payment_id, m.currency, unnest($1::text[]), unnest($2::bigint[]) FROM moved m
 `
 
 type InsertTransactionParams struct {
+	Accounts  []string
+	Postings  []int64
 	ID        string
 	PaymentID string
 	Kind      string
@@ -388,8 +351,11 @@ type InsertTransactionParams struct {
 	At        time.Time
 }
 
+// InsertTransaction saves a move and its entry in the ledger.
 func (q *Queries) InsertTransaction(ctx context.Context, arg InsertTransactionParams) error {
 	_, err := q.db.Exec(ctx, insertTransaction,
+		arg.Accounts,
+		arg.Postings,
 		arg.ID,
 		arg.PaymentID,
 		arg.Kind,
@@ -566,6 +532,73 @@ func (q *Queries) LockReport(ctx context.Context, arg LockReportParams) (Report,
 	return i, err
 }
 
+const lockReported = `-- name: LockReported :one
+SELECT id, idempotency_key, input, version, order_id, account_id, method_id, token, provider, reference, status, currency, amount, authorized, captured, refunded, released, abandoned, decline_code, redirect_url, expires_at, created_at, updated_at FROM payments WHERE id = (
+    SELECT f.id FROM payments f
+    WHERE f.id = $1 OR f.id = $2::text AND f.provider = $3 OR f.provider = $3 AND f.reference = $2
+    ORDER BY f.id = $1 DESC LIMIT 1)
+FOR UPDATE
+`
+
+type LockReportedParams struct {
+	PaymentKey string
+	Reference  string
+	Provider   string
+}
+
+// LockReported finds the payment that a report is about, by our id or by the provider's, and locks it. Each way has an index as it is written
+// here; taken together, the ways by reference would read all payments of the provider.
+func (q *Queries) LockReported(ctx context.Context, arg LockReportedParams) (Payment, error) {
+	row := q.db.QueryRow(ctx, lockReported, arg.PaymentKey, arg.Reference, arg.Provider)
+	var i Payment
+	err := row.Scan(
+		&i.ID,
+		&i.IdempotencyKey,
+		&i.Input,
+		&i.Version,
+		&i.OrderID,
+		&i.AccountID,
+		&i.MethodID,
+		&i.Token,
+		&i.Provider,
+		&i.Reference,
+		&i.Status,
+		&i.Currency,
+		&i.Amount,
+		&i.Authorized,
+		&i.Captured,
+		&i.Refunded,
+		&i.Released,
+		&i.Abandoned,
+		&i.DeclineCode,
+		&i.RedirectUrl,
+		&i.ExpiresAt,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const methodByID = `-- name: MethodByID :one
+SELECT id, account_id, provider, token, kind, label, is_default, created_at FROM methods WHERE id = $1
+`
+
+func (q *Queries) MethodByID(ctx context.Context, id string) (Method, error) {
+	row := q.db.QueryRow(ctx, methodByID, id)
+	var i Method
+	err := row.Scan(
+		&i.ID,
+		&i.AccountID,
+		&i.Provider,
+		&i.Token,
+		&i.Kind,
+		&i.Label,
+		&i.IsDefault,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const methodsByID = `-- name: MethodsByID :many
 SELECT id, account_id, provider, token, kind, label, is_default, created_at FROM methods WHERE id = ANY ($1::text[])
 `
@@ -621,6 +654,49 @@ func (q *Queries) MethodsOf(ctx context.Context, accountIds []string) ([]Method,
 			&i.Label,
 			&i.IsDefault,
 			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const movesOf = `-- name: MovesOf :many
+SELECT t.seq, t.id, t.payment_id, t.kind, t.amount, t.currency, t.success, t.reference, t.operation, t.at, coalesce((SELECT true FROM reports r WHERE r.payment_id = t.payment_id AND r.transaction_id = t.id LIMIT 1), false)::boolean AS told
+FROM transactions t WHERE t.payment_id = $1 ORDER BY t.seq
+`
+
+type MovesOfRow struct {
+	Transaction Transaction
+	Told        bool
+}
+
+// MovesOf is TransactionsOf of one payment; see PaymentByID.
+func (q *Queries) MovesOf(ctx context.Context, paymentID string) ([]MovesOfRow, error) {
+	rows, err := q.db.Query(ctx, movesOf, paymentID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MovesOfRow
+	for rows.Next() {
+		var i MovesOfRow
+		if err := rows.Scan(
+			&i.Transaction.Seq,
+			&i.Transaction.ID,
+			&i.Transaction.PaymentID,
+			&i.Transaction.Kind,
+			&i.Transaction.Amount,
+			&i.Transaction.Currency,
+			&i.Transaction.Success,
+			&i.Transaction.Reference,
+			&i.Transaction.Operation,
+			&i.Transaction.At,
+			&i.Told,
 		); err != nil {
 			return nil, err
 		}
@@ -709,6 +785,42 @@ func (q *Queries) PagesOfReports(ctx context.Context) (int64, error) {
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const paymentByID = `-- name: PaymentByID :one
+SELECT id, idempotency_key, input, version, order_id, account_id, method_id, token, provider, reference, status, currency, amount, authorized, captured, refunded, released, abandoned, decline_code, redirect_url, expires_at, created_at, updated_at FROM payments WHERE id = $1
+`
+
+// PaymentByID is there beside PaymentsByID because PostgreSQL plans it once, and not each time as it does for an array.
+func (q *Queries) PaymentByID(ctx context.Context, id string) (Payment, error) {
+	row := q.db.QueryRow(ctx, paymentByID, id)
+	var i Payment
+	err := row.Scan(
+		&i.ID,
+		&i.IdempotencyKey,
+		&i.Input,
+		&i.Version,
+		&i.OrderID,
+		&i.AccountID,
+		&i.MethodID,
+		&i.Token,
+		&i.Provider,
+		&i.Reference,
+		&i.Status,
+		&i.Currency,
+		&i.Amount,
+		&i.Authorized,
+		&i.Captured,
+		&i.Refunded,
+		&i.Released,
+		&i.Abandoned,
+		&i.DeclineCode,
+		&i.RedirectUrl,
+		&i.ExpiresAt,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
 }
 
 const paymentOfKey = `-- name: PaymentOfKey :one
