@@ -101,7 +101,7 @@ func TestHearSlowlyByEvents(t *testing.T) {
 
 // Who never reads is given up.
 func TestHearNeverByEvents(t *testing.T) {
-	h, q := openSquare(t, func(c *transport.Config) { c.WriteWait = 50 * time.Millisecond })
+	h, q := openSquare(t, func(c *transport.Config) { c.WriteWait = 250 * time.Millisecond })
 	h.listenSlowly(t)
 	<-q.came
 	large := fmt.Sprintf(`{"data":%q}`, strings.Repeat("x", 1<<20))

@@ -261,7 +261,7 @@ func TestHearSlowlyAndPing(t *testing.T) {
 
 // Who never reads is given up, as with any other message.
 func TestHearNever(t *testing.T) {
-	h, q := openSquare(t, func(c *transport.Config) { c.WriteWait = 50 * time.Millisecond })
+	h, q := openSquare(t, func(c *transport.Config) { c.WriteWait = 250 * time.Millisecond })
 	s := h.dial(t).greet()
 	s.send(subscribe("1", "subscription { n }"))
 	<-q.came

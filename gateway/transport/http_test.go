@@ -275,7 +275,7 @@ func TestSlowBody(t *testing.T) {
 }
 
 func TestSlowReader(t *testing.T) {
-	h := open(t, func(c *transport.Config) { c.WriteWait = 20 * time.Millisecond })
+	h := open(t, func(c *transport.Config) { c.WriteWait = 250 * time.Millisecond })
 	h.large = 24 << 20 // more than the kernel takes off our hands
 	conn, err := net.Dial("tcp", h.addr)
 	if err != nil {
@@ -291,7 +291,7 @@ func TestSlowReader(t *testing.T) {
 
 // A connection serves on after an answer, whatever deadlines that one had.
 func TestConnectionIsKept(t *testing.T) {
-	h := open(t, func(c *transport.Config) { c.ReadWait, c.WriteWait = 200*time.Millisecond, 200*time.Millisecond })
+	h := open(t, func(c *transport.Config) { c.ReadWait, c.WriteWait = 250*time.Millisecond, 250*time.Millisecond })
 	conn, err := net.Dial("tcp", h.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func TestRefusedIsHeard(t *testing.T) {
 // Who is turned away hears so in the format asked for, before a body has come; one that never comes ends the connection.
 func TestTurnAway(t *testing.T) {
 	codes := make(chan string, 10)
-	h := transport.New(transport.Config{Refused: func(_ *http.Request, code string) { codes <- code }, ReadWait: 20 * time.Millisecond})
+	h := transport.New(transport.Config{Refused: func(_ *http.Request, code string) { codes <- code }, ReadWait: 250 * time.Millisecond})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.TurnAway(w, r, 7, []byte(`{"errors":[]}`)) }))
 	defer s.Close()
 	for accept, media := range map[string]string{modern: modern, older: older, "": older, "text/event-stream": older, "*/*": older} {

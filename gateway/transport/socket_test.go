@@ -356,7 +356,7 @@ func TestSocketSlowReader(t *testing.T) {
 }
 
 func TestSocketNeverReads(t *testing.T) {
-	h := open(t, func(c *transport.Config) { c.Queue = 1 << 20; c.WriteWait = 20 * time.Millisecond })
+	h := open(t, func(c *transport.Config) { c.Queue = 1 << 20; c.WriteWait = 250 * time.Millisecond })
 	s := h.dial(t).greet()
 	s.send(subscribe("s", "subscription { flood }"))
 	<-h.ended

@@ -191,7 +191,7 @@ func TestEventsCutOff(t *testing.T) {
 		r.expect("event: next\ndata: {\"errors\":[{\"message\":\"the server is shutting down\",\"extensions\":{\"code\":\"UNAVAILABLE\"}}]}\n")
 	})
 	t.Run("reader that never reads", func(t *testing.T) {
-		h := open(t, func(c *transport.Config) { c.WriteWait = 20 * time.Millisecond })
+		h := open(t, func(c *transport.Config) { c.WriteWait = 250 * time.Millisecond })
 		h.stream(t, `{"query":"subscription { flood }"}`, "Accept: "+eventStream)
 		if field := <-h.ended; field != "flood" {
 			t.Error(field)
