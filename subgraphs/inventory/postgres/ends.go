@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
+	"github.com/souk-shop/souk/subgraphs/inventory/postgres/internal/db"
 )
 
 // How holds end. Whoever writes the ending of a hold is the one who ends it, and the ending moves the units by itself. Endings are written in the
@@ -27,13 +28,17 @@ const (
 		RETURNING reservation_id, status`
 	undoSales = `
 		UPDATE endings SET (status, at) = ('RESTOCKED', $2) WHERE reservation_id = ANY ($1) AND status = 'COMMITTED' RETURNING reservation_id, status`
-	// The event of each variant that this transaction has moved.
+	// How this transaction leaves the variants that it has moved, each of which it tells.
 	tellMoved = `
-		INSERT INTO outbox (event_id, subject, payload, headers)
-		SELECT $2 || s.variant_id, $3, jsonb_build_object('at', $4::text, 'variantId', s.variant_id, 'productId', i.product_id, 'available', s.on_hand - s.held,
-		       'state', ($5::text[])[least(s.on_hand - s.held + 1, cardinality($5))], 'seq', s.seq), $6::jsonb
-		FROM stock s JOIN items i USING (variant_id)
-		WHERE s.variant_id = ANY (ARRAY(SELECT h.variant_id FROM sheets h WHERE h.id = ANY ($1))) AND s.xmin = pg_current_xact_id_if_assigned()::xid`
+		WITH moved AS (
+		    SELECT s.variant_id, s.seq, s.on_hand, s.held, i.product_id FROM stock s JOIN items i USING (variant_id)
+		    WHERE s.variant_id = ANY (ARRAY(SELECT h.variant_id FROM sheets h WHERE h.id = ANY ($1))) AND s.xmin = pg_current_xact_id_if_assigned()::xid
+		), told AS (
+		    INSERT INTO outbox (event_id, subject, payload, headers)
+		    SELECT $2 || variant_id, $3, jsonb_build_object('at', $4::text, 'variantId', variant_id, 'productId', product_id, 'available', on_hand - held,
+		           'state', ($5::text[])[least(on_hand - held + 1, cardinality($5))], 'seq', seq), $6::jsonb FROM moved
+		)
+		SELECT m.*, l.warehouse_id, l.on_hand, l.held FROM moved m JOIN levels l USING (variant_id)`
 	statusOf = `
 		SELECT r.id, coalesce(e.status, 'HELD')
 		FROM unnest($1::text[]) AS r (id) JOIN sheets s ON s.id = left(r.id, -2) AND right(r.id, 2) = ANY (s.tails)
@@ -61,71 +66,93 @@ func (s *Store) Restock(ctx context.Context, reservationID string, at time.Time)
 	return s.End(ctx, reservationID, inventory.Restocked, at)
 }
 
-// end ends those of the holds that can end, in one trip, and returns how each stands then, "" where there is none.
+// end ends those of the holds that can end, in one trip, and returns how each stands then, "" where there is none. In the order of the calls, the
+// first that can end a hold does.
 func (s *Store) end(ctx context.Context, calls []endCall, at time.Time) ([]inventory.Status, error) {
 	is := make([]inventory.Status, len(calls))
-	var now statuses
+	var e *ended
 	err := s.again(ctx, func(p *pipeline.Pipeline) (err error) {
-		now, err = queueEnds(ctx, p, calls, at)
+		e, err = queueEnds(ctx, p, calls, at)
 		return err
 	})
-	if untimely(err) && len(calls) == 1 {
-		now, err = statuses{}, nil // somebody may have swept it meanwhile, or else it stands as it stood
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		s.learnOf(e)
+	case untimely(err) && len(calls) == 1: // so it stands as it stood
+		e = &ended{statuses: map[string]inventory.Status{}}
+	default:
 		return is, err
 	}
 	var others []string
 	for _, c := range calls {
-		if now[c.reservationID] == "" {
+		if e.statuses[c.reservationID] == "" {
 			others = append(others, c.reservationID)
 		}
 	}
 	if others != nil {
 		rows, err := s.pool.Query(ctx, statusOf, others)
-		if err == nil {
-			var r string
-			var status inventory.Status
-			_, err = pgx.ForEachRow(rows, []any{&r, &status}, func() error { now[r] = status; return nil })
-		}
 		if err != nil {
+			return is, err
+		}
+		var r string
+		var status inventory.Status
+		if _, err = pgx.ForEachRow(rows, []any{&r, &status}, func() error { e.statuses[r] = status; return nil }); err != nil {
 			return is, err
 		}
 	}
 	for i, c := range calls {
-		if is[i] = now[c.reservationID]; is[i] == inventory.Held && c.to == inventory.Committed { // too late to commit, though nobody swept it yet
+		if is[i] = e.statuses[c.reservationID]; is[i] == inventory.Held && c.to == inventory.Committed { // too late to commit, though nobody swept it yet
 			is[i] = inventory.Expired
 		}
 	}
 	return is, nil
 }
 
-// queueEnds queues the end of those of the holds that can end, and tells how they ended once the pipeline is sent. In the order of the calls, the
-// first that can end a hold does.
-func queueEnds(ctx context.Context, p *pipeline.Pipeline, calls []endCall, at time.Time) (statuses, error) {
-	var ids, to, sold, sheets []string
+// An ended is what a transaction has ended, once its pipeline is sent: how the holds stand, and what it leaves of the variants that have moved.
+type ended struct {
+	statuses map[string]inventory.Status
+	stock    map[string]inventory.Stock
+	levels   map[string][]inventory.Level
+}
+
+// queueEnds queues the ends of those of the holds that are held, or sold if they are to be undone. It fails when one of them is not in time.
+func queueEnds(ctx context.Context, p *pipeline.Pipeline, calls []endCall, at time.Time) (*ended, error) {
+	e := &ended{statuses: map[string]inventory.Status{}, stock: map[string]inventory.Stock{}, levels: map[string][]inventory.Level{}}
+	note := func(row pgx.Rows) error {
+		var r string
+		var status inventory.Status
+		err := row.Scan(&r, &status)
+		e.statuses[r] = status
+		return err
+	}
+	var sheets, ids, to, sold []string
 	inOrder := func(a, b endCall) int { return cmp.Compare(a.reservationID, b.reservationID) }
 	for _, c := range slices.SortedStableFunc(slices.Values(calls), inOrder) {
-		ids, to = append(ids, c.reservationID), append(to, string(c.to))
-		if c.to == inventory.Restocked {
-			sold = append(sold, c.reservationID)
-		}
 		sheet, _ := id.Split(c.reservationID)
 		sheets = append(sheets, sheet)
+		if c.to == inventory.Restocked {
+			sold = append(sold, c.reservationID)
+		} else {
+			ids, to = append(ids, c.reservationID), append(to, string(c.to))
+		}
 	}
-	told, err := outbox.NewRow(ctx, outbox.Event{Subject: events.SubjectStockChanged, Payload: events.StockChanged{At: events.At{At: at}}})
-	if err != nil {
-		return nil, err
-	}
-	ended := statuses{}
-	if len(sold) < len(calls) {
-		p.Collect(addEndings, ids, to, at)(ended.note)
+	if ids != nil {
+		p.Collect(addEndings, ids, to, at)(note)
 	}
 	if sold != nil {
-		p.Collect(undoSales, sold, at)(ended.note)
+		p.Collect(undoSales, sold, at)(note)
 	}
-	_, err = p.Exec(ctx, tellMoved, slices.Compact(sheets), told.EventID, told.Subject, at.Format(time.RFC3339Nano), inventory.States(), told.Headers)
-	return ended, err
+	told, err := outbox.NewRow(ctx, outbox.Event{Subject: events.SubjectStockChanged})
+	p.Collect(tellMoved, slices.Compact(sheets), told.EventID, told.Subject, at.Format(time.RFC3339Nano), inventory.States(), told.Headers)(func(row pgx.Rows) error {
+		var s db.Stock
+		var l db.Level
+		var productID string
+		err := row.Scan(&s.VariantID, &s.Seq, &s.OnHand, &s.Held, &productID, &l.WarehouseID, &l.OnHand, &l.Held)
+		l.VariantID = s.VariantID
+		e.stock[s.VariantID], e.levels[s.VariantID] = stock(s, productID), append(e.levels[s.VariantID], level(l))
+		return err
+	})
+	return e, err
 }
 
 // untimely tells whether what failed was that a hold cannot end in this way now: it never was one, or is sold too late, or not yet due.
@@ -134,13 +161,21 @@ func untimely(err error) bool {
 	return errors.As(err, &refused) && refused.ConstraintName == "endings_of_holds"
 }
 
-// statuses are how holds stand, by id.
-type statuses map[string]inventory.Status
+// learnOf remembers how a transaction that is committed has left what it moved, so that the next hold is guessed right.
+func (s *Store) learnOf(e *ended) {
+	for v, of := range e.stock {
+		if g, found := s.guesses.Get(v); found {
+			g.keepUp(of, e.levels[v])
+		}
+	}
+}
 
-func (of statuses) note(row pgx.Rows) error {
-	var id string
-	var is inventory.Status
-	err := row.Scan(&id, &is)
-	of[id] = is
-	return err
+// keepUp goes on from what is newer than what is known.
+func (g *guess) keepUp(stock inventory.Stock, levels []inventory.Level) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.known || g.stock.Seq < stock.Seq {
+		g.stock, g.levels, g.known = stock, levels, true
+		g.turn++
+	}
 }

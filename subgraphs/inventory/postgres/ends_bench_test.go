@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/internal/pgtest"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 	"github.com/souk-shop/souk/subgraphs/inventory/postgres"
 )
@@ -58,6 +59,33 @@ func BenchmarkEnd(b *testing.B) {
 				end(lot)
 			}
 			report(b.N * c.together)
+		})
+	}
+}
+
+// One caller who holds one variant again and again; or who gives each hold back before the next.
+func BenchmarkHoldThenEnd(b *testing.B) {
+	for _, ends := range []bool{false, true} {
+		b.Run(fmt.Sprint(ends), func(b *testing.B) {
+			s := open(b, pgtest.MaxConns(2))
+			v := s.stocked(1_000_000, s.warehouse("BLR-1"))
+			once := func() {
+				r := s.held(lines(1, v)...)
+				if ends {
+					if _, err := s.inv.Release(b.Context(), ref(r)); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for range 10 { // until PostgreSQL has its plans
+				once()
+			}
+			report := instructions(b, s.pool)
+			b.ResetTimer()
+			for range b.N {
+				once()
+			}
+			report(b.N)
 		})
 	}
 }

@@ -39,7 +39,7 @@ func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err 
 
 // expireSome does so for the sheets of one transaction, and tells whether there may be more.
 func (s *Store) expireSome(ctx context.Context, at time.Time, most int) (n int, more bool, err error) {
-	var ended statuses
+	e := &ended{}
 	err = s.again(ctx, func(p *pipeline.Pipeline) error {
 		var variants []string
 		var seqs []int64
@@ -64,14 +64,18 @@ func (s *Store) expireSome(ctx context.Context, at time.Time, most int) (n int, 
 		more = len(variants) == sheetsAtOnce
 		if len(calls) > 0 {
 			var err error
-			if ended, err = queueEnds(ctx, p, calls, at); err != nil {
+			if e, err = queueEnds(ctx, p, calls, at); err != nil {
 				return err
 			}
 		}
 		_, err := p.Exec(ctx, lookAgain, variants, seqs)
 		return err
 	})
-	return len(ended), more, err
+	if err != nil {
+		return 0, false, err
+	}
+	s.learnOf(e)
+	return len(e.statuses), more, nil
 }
 
 // Due lists holds whose time is up.

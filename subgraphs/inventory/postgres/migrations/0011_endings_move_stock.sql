@@ -4,6 +4,8 @@
 -- differ, and so nothing has to be asked at commit. Whoever ends a hold writes no more than its ending. A build before this one, which writes
 -- the movements too, is refused, and ends nothing.
 
+CREATE TYPE ended_line AS (reservation_id text, order_id text, quantity integer);
+
 -- +goose StatementBegin
 CREATE FUNCTION ending_moves_stock() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -13,12 +15,12 @@ DECLARE
     held_before integer;
 BEGIN
     FOR m IN
-        SELECT s.variant_id, s.warehouse_ids[s.places[nth]] AS warehouse_id, e.status, e.at, cardinality(array_agg(e.reservation_id)) AS n, sum(s.quantities[nth]) AS quantity,
+        SELECT s.variant_id, s.warehouse_ids[s.places[nth]] AS warehouse_id, e.status, e.at, sum(s.quantities[nth]) AS quantity,
+               array_agg((e.reservation_id, s.order_ids[nth], s.quantities[nth])::ended_line) AS lines, count(*) AS n,
                CASE e.status WHEN 'COMMITTED' THEN 'COMMIT' WHEN 'RESTOCKED' THEN 'RESTOCK' WHEN 'RELEASED' THEN 'RELEASE' ELSE 'EXPIRE' END AS kind,
                CASE e.status WHEN 'RESTOCKED' THEN 1 ELSE -1 END AS sign,
                CASE e.status WHEN 'RESTOCKED' THEN 1 WHEN 'COMMITTED' THEN -1 ELSE 0 END AS on_hand,
-               CASE e.status WHEN 'RESTOCKED' THEN 0 ELSE -1 END AS held,
-               array_agg(e.reservation_id) AS reservations, array_agg(s.order_ids[nth]) AS orders, array_agg(s.quantities[nth]) AS quantities
+               CASE e.status WHEN 'RESTOCKED' THEN 0 ELSE -1 END AS held
         FROM ended e LEFT JOIN LATERAL (
             SELECT s.variant_id, s.warehouse_ids, s.places, s.quantities, s.order_ids, s.expires_at, unnest(array_positions(s.tails, right(e.reservation_id, 2))) AS nth
             FROM sheets s WHERE s.id = left(e.reservation_id, -2)
@@ -26,7 +28,7 @@ BEGIN
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 -- as everybody locks stock
     LOOP
         IF m.variant_id IS NULL THEN
-            RAISE integrity_constraint_violation USING CONSTRAINT = 'endings_of_holds', MESSAGE = format('reservations %s are not %s: they never were held, or not at this time', m.reservations, m.status);
+            RAISE integrity_constraint_violation USING CONSTRAINT = 'endings_of_holds', MESSAGE = format('reservations %s are not %s: they never were held, or not at this time', m.lines, m.status);
         END IF;
         UPDATE stock SET seq = seq + m.n, on_hand = on_hand + m.on_hand * m.quantity, held = held + m.held * m.quantity
         WHERE variant_id = m.variant_id RETURNING seq - m.n INTO head;
@@ -36,12 +38,12 @@ BEGIN
         IF m.n = 1 THEN -- the same as for many, with half the work
             INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id)
             VALUES (m.variant_id, head + 1, m.at, m.kind, m.sign * m.quantity, m.warehouse_id,
-                    on_hand_before + m.on_hand * m.quantity, held_before + m.held * m.quantity, m.reservations[1], m.orders[1]);
+                    on_hand_before + m.on_hand * m.quantity, held_before + m.held * m.quantity, m.lines[1].reservation_id, m.lines[1].order_id);
         ELSE
             INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id)
             SELECT m.variant_id, head + l.nth, m.at, m.kind, m.sign * l.quantity, m.warehouse_id,
                    on_hand_before + m.on_hand * sum(l.quantity) OVER so_far, held_before + m.held * sum(l.quantity) OVER so_far, l.reservation_id, l.order_id
-            FROM unnest(m.reservations, m.orders, m.quantities) WITH ORDINALITY AS l (reservation_id, order_id, quantity, nth)
+            FROM unnest(m.lines) WITH ORDINALITY AS l (reservation_id, order_id, quantity, nth)
             WINDOW so_far AS (ROWS UNBOUNDED PRECEDING);
         END IF;
     END LOOP;
