@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,6 +242,20 @@ func (h house) send(t *testing.T, method, path, body string, headers ...string) 
 		t.Fatal(err)
 	}
 	return res, string(text)
+}
+
+// span waits for the span of that name: it ends after the answer is out.
+func (h house) span(t *testing.T, name string) tracetest.SpanStub {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		spans := h.spans.GetSpans()
+		if i := slices.IndexFunc(spans, func(s tracetest.SpanStub) bool { return s.Name == name }); i >= 0 {
+			return spans[i]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no span is called %q: %v", name, spans)
+		}
+	}
 }
 
 func quoted(text string) string {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"time"
 
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/accounts"
@@ -41,26 +39,4 @@ func startAccounts(ctx context.Context, e *env) (*service, error) {
 			e.everyMinute("accounts", keys.Turn, a.ForgetSessions),
 		},
 	}, nil
-}
-
-// everyMinute does chores until ctx ends. One that fails is logged, and comes again a minute later.
-func (e *env) everyMinute(part string, chores ...func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		tick := time.NewTicker(time.Minute)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-			}
-			var errs []error
-			for _, chore := range chores {
-				errs = append(errs, chore(ctx))
-			}
-			if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
-				e.log.Error("chores", "part", part, "error", err)
-			}
-		}
-	}
 }

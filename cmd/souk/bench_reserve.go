@@ -18,7 +18,7 @@ type reserveCommand struct {
 	JSON    bool     `name:"json" help:"Print one JSON document instead of a table."`
 	Seconds int      `help:"How long each load lasts, 1 to 60." default:"3"`
 	Callers []int    `help:"How many call at once, one load after the other; the ratios are to SELECT FOR UPDATE at as many." default:"1,4,16,64,256" placeholder:"N"`
-	Only    []string `help:"These ways alone, besides the first: ${enum}." enum:"update,skip,alone,ours,redis" placeholder:"WAY"`
+	Only    []string `help:"These ways alone, besides the first: ${enum}." enum:"update,duties,skip,alone,ours,redis" placeholder:"WAY"`
 }
 
 // What holding one unit of a hot item is to reach.
@@ -26,7 +26,7 @@ const (
 	crowdCallers      = 256
 	leastOverLock     = 60.0 // × SELECT FOR UPDATE, in a crowd
 	leastOverRedis    = 0.8  // × Redis, in a crowd
-	mostOverUpdate    = 1.2  // × the median of a conditional UPDATE, alone
+	mostOverUpdate    = 1.2  // × the median of a conditional UPDATE, alone; of the bare one, and of one that has ours to do
 	reserveConns      = 32   // of PostgreSQL, for every way the same
 	plentyOfUnits     = 20_000_000
 	unitsEachSecond   = 60_000 // rows of single units made for each second of a load
@@ -115,6 +115,14 @@ func openWays(ctx context.Context, url, dir string, c reserveCommand) (ways []wa
 	ways = append(ways, bare.forUpdate())
 	if wants("update") {
 		ways = append(ways, bare.conditionalUpdate())
+	}
+	if wants("duties") {
+		dutiful, closeDutiful, err := openDutiful(ctx, url)
+		if err != nil {
+			return nil, closeAll, err
+		}
+		closers = append(closers, closeDutiful)
+		ways = append(ways, dutiful.take())
 	}
 	if wants("skip") {
 		ways = append(ways, bare.skipLocked(c.Seconds*unitsEachSecond))

@@ -47,6 +47,7 @@ func startCatalog(ctx context.Context, e *env) (*service, error) {
 			func(ctx context.Context) error {
 				return c.RunImports(ctx, func(err error) { e.log.Error("bulk import", "error", err) })
 			},
+			e.everyMinute("catalog", e.forgetting("catalog", "imports", c.ForgetImports), e.forgetting("catalog", "uploads", c.ForgetUploads)),
 		},
 	}, nil
 }

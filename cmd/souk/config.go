@@ -43,6 +43,7 @@ var settings = []setting{
 	{name: "SOUK_PSP_WEBHOOK_SECRET", secret: true, help: "what the payment provider signs its webhooks with"},
 	{name: "SOUK_COURIER", otherwise: "fake", help: "courier; fake is the only one so far"},
 	{name: "SOUK_ORDER_EXPIRY", otherwise: "15m", help: "how long an order waits for its payment"},
+	{name: "SOUK_RETENTION", otherwise: "720h", help: "how long idempotency keys, finished imports with their refused rows, uploads and what payments noted beside the ledger are kept: 720h, which the schema promises, or longer"},
 	{name: "SOUK_LOG_FORMAT", otherwise: "text", help: "text or json"},
 	{name: "SOUK_LOG_LEVEL", otherwise: "info", help: "debug, info, warn or error"},
 	{name: "OTEL_EXPORTER_OTLP_ENDPOINT", help: "where traces go; nowhere without it"},
@@ -107,6 +108,15 @@ func (c config) orderExpiry() (time.Duration, error) {
 	d, err := time.ParseDuration(c.get("SOUK_ORDER_EXPIRY"))
 	if err != nil || d < time.Second || d > 24*time.Hour {
 		return 0, fmt.Errorf("SOUK_ORDER_EXPIRY: %q is not a time from 1s to 24h", c.get("SOUK_ORDER_EXPIRY"))
+	}
+	return d, nil
+}
+
+// retention returns how long what is there for repeats and for looking back is kept. Clients are promised the least of it.
+func (c config) retention() (time.Duration, error) {
+	d, err := time.ParseDuration(c.get("SOUK_RETENTION"))
+	if err != nil || d < 30*24*time.Hour || d > 10*365*24*time.Hour {
+		return 0, fmt.Errorf("SOUK_RETENTION: %q is not a time from 720h, which is 30 days, to 87600h", c.get("SOUK_RETENTION"))
 	}
 	return d, nil
 }

@@ -34,6 +34,8 @@ type env struct {
 	log      *slog.Logger
 	clock    clock.Clock
 	metrics  *prometheus.Registry
+	kept     time.Duration          // what is not kept for ever
+	forgot   *prometheus.CounterVec // rows, by part and what they were
 	passport passport.Key
 	urls     map[string]string // where the subgraphs of this process are, by name
 	dev      bool              // souk dev: the playground is there
@@ -53,7 +55,12 @@ func openEnv(c config, log *slog.Logger, supergraphFile string) (*env, error) {
 	if err != nil && (supergraphFile == "" || c.get("SOUK_PASSPORT_KEY") != "") {
 		return nil, err
 	}
-	return &env{supergraphFile: supergraphFile, config: c, log: log, clock: clock.System, metrics: telemetry.NewRegistry(), passport: key, urls: map[string]string{}}, nil
+	kept, err := c.retention()
+	if err != nil {
+		return nil, err
+	}
+	e := &env{supergraphFile: supergraphFile, config: c, log: log, clock: clock.System, metrics: telemetry.NewRegistry(), kept: kept, forgot: newForgot(), passport: key, urls: map[string]string{}}
+	return e, e.metrics.Register(e.forgot)
 }
 
 // Close closes what was opened, the last first.

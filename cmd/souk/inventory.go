@@ -32,7 +32,7 @@ func startInventory(ctx context.Context, e *env) (*service, error) {
 			nats.Goods(pool, js, e.log),
 			nats.Watch(nc, inv, e.log),
 			nats.Sweep(inv, e.log),
-			e.everyMinute("inventory", inv.ForgetAnswers),
+			e.everyMinute("inventory", e.forgetting("inventory", "keys", inv.ForgetAnswers)),
 		},
 	}, nil
 }

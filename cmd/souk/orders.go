@@ -48,6 +48,7 @@ func startOrders(ctx context.Context, e *env) (*service, error) {
 			nats.Payments(pool, js, store, checkout, e.log),
 			nats.Parcels(pool, js, store, checkout, e.log),
 			watchers.Listen(nc, e.log),
+			e.everyMinute("orders", e.forgetting("orders", "checkouts without an order", store.ForgetCheckouts), e.forgetting("orders", "keys of cancellations", store.ForgetCancellations)),
 		},
 	}, nil
 }

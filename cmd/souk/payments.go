@@ -35,7 +35,8 @@ func startPayments(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	ps := payments.New(postgres.NewStore(pool), provider, nats.Orders{By: carrier}, e.clock, payments.Options{Log: e.log})
+	store := postgres.NewStore(pool)
+	ps := payments.New(store, provider, nats.Orders{By: carrier}, e.clock, payments.Options{Log: e.log})
 	served := http.NewServeMux()
 	served.Handle(webhooks.Path, webhooks.Handler(ps, e.log)) // signed, so without a passport
 	served.Handle("/psp/fake/", http.StripPrefix("/psp/fake", pages))
@@ -43,7 +44,10 @@ func startPayments(ctx context.Context, e *env) (*service, error) {
 	return &service{
 		handler: served,
 		calls:   nats.Calls(ps),
-		work:    append(work, outbox.Relay(pool, js, e.log), ps.Work),
+		work: append(work, outbox.Relay(pool, js, e.log), ps.Work, e.everyMinute("payments",
+			e.forgetting("payments", "keys", store.ForgetAnswers),
+			e.forgetting("payments", "operations", store.ForgetOperations),
+			e.forgetting("payments", "reports", store.ForgetReports))),
 	}, nil
 }
 

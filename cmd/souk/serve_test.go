@@ -68,6 +68,7 @@ func TestServeRefusesWhatIsNotThere(t *testing.T) {
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0"}, "SOUK_POSTGRES_URL is not set"},
 		{[]string{"serve", "gateway"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", "SOUK_SUBGRAPH_TIMEOUT": "31s"}, "SOUK_SUBGRAPH_TIMEOUT"},
 		{[]string{"serve", "orders"}, map[string]string{"SOUK_PASSPORT_KEY": strings.Repeat("k", 32), "SOUK_ADDR": "127.0.0.1:0", "SOUK_ORDER_EXPIRY": "soon"}, "SOUK_ORDER_EXPIRY"},
+		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RETENTION", "719h"), `SOUK_RETENTION: "719h" is not a time from 720h`},
 		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_IP", "many"), `SOUK_RATE_IP: "many" is no budget`},
 		{[]string{"serve", "gateway"}, gatewayWith("SOUK_RATE_ACCOUNT", "5"), `SOUK_RATE_ACCOUNT: "5" is no budget`},
 		{[]string{"serve", "gateway"}, gatewayWith("SOUK_TRUSTED_PROXIES", "all"), `SOUK_TRUSTED_PROXIES: "all" is not a number`},

@@ -94,7 +94,6 @@ func TestS138WaitingRoom(t *testing.T) {
 		}
 		told := w.until(func(a answer) bool { return text(a.at("flashSaleTicketChanged.status")) == "ADMITTED" })
 		token := text(told.at("flashSaleTicketChanged.admissionToken"))
-		w.ends()
 		_, answered := buyers[i].ask(flashSaleBook, vars{"i": map[string]any{"saleId": sale, "idempotencyKey": id.New(id.Event)}})
 		if text(answered.at("flashSaleBook.userErrors.0.code")) != "NOT_ADMITTED" {
 			t.Errorf("%v", answered.data)
@@ -113,7 +112,14 @@ func TestS138WaitingRoom(t *testing.T) {
 	sockets[left].until(func(a answer) bool {
 		return text(a.at("flashSaleTicketChanged.status")) == "SOLD_OUT" && a.at("flashSaleTicketChanged.final") == true
 	})
-	sockets[left].ends()
+	for i, w := range sockets { // those who booked are told that, and not that nothing is left
+		if i != left {
+			w.until(func(a answer) bool {
+				return text(a.at("flashSaleTicketChanged.status")) == "USED" && a.at("flashSaleTicketChanged.final") == true
+			})
+		}
+		w.ends()
+	}
 	drawn := s.guest().do(`query ($id: ID!) { flashSale(id: $id) { seedHash seed drawnTickets live { waiting sold status } } }`, vars{"id": sale})
 	var tickets []string
 	for _, ticket := range list(drawn.at("flashSale.drawnTickets")) {
@@ -124,5 +130,51 @@ func TestS138WaitingRoom(t *testing.T) {
 	}
 	if number(drawn.at("flashSale.live.waiting")) != 1 || number(drawn.at("flashSale.live.sold")) != 2 {
 		t.Errorf("%v", drawn.data)
+	}
+}
+
+// A buyer who is let in and does not book is told over the socket that the turn is over, joins again, and buys what is still there.
+func TestATurnThatWentByIsToldAndTakenAgain(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, nil)
+	t.Cleanup(s.agrees)
+	lamp := s.sell("Hesitated-over Lamp", "19.90", 1, 1)
+	now := time.Now().UTC()
+	plan := map[string]any{
+		"title": "In a Row", "offers": []map[string]any{{"variantId": lamp.variants[0], "price": usd("9.90"), "quantity": 1}}, "admission": "FIFO", "admissionSeconds": 5,
+		"startsAt": now, "endsAt": now.Add(time.Hour), "challengeDifficulty": 1000, "idempotencyKey": id.New(id.Event),
+	}
+	sale := text(s.seller.do(flashSaleSave, vars{"i": plan}).at("flashSaleSave.flashSale.id"))
+	ann := s.buyer()
+	first := ann.join(sale)
+	w := ann.turn(first)
+	var late string
+	told := w.until(func(a answer) bool {
+		if token := a.at("flashSaleTicketChanged.admissionToken"); token != nil {
+			late = text(token)
+		}
+		return text(a.at("flashSaleTicketChanged.status")) == "EXPIRED"
+	})
+	if told.at("flashSaleTicketChanged.final") != true || told.at("flashSaleTicketChanged.admissionToken") != nil {
+		t.Errorf("%v", told.data)
+	}
+	w.ends()
+	book := func(token string) answer {
+		_, a := ann.ask(flashSaleBook, vars{"i": map[string]any{"saleId": sale, "admissionToken": token, "idempotencyKey": id.New(id.Event)}})
+		return a
+	}
+	if a := book(late); text(a.at("flashSaleBook.userErrors.0.code")) != "NOT_ADMITTED" {
+		t.Errorf("booked after the turn: %v", a.data)
+	}
+	plan["id"], plan["admissionSeconds"], plan["idempotencyKey"] = sale, 900, id.New(id.Event) // this time there is time enough
+	s.seller.do(flashSaleSave, vars{"i": plan})
+	second := ann.join(sale)
+	if second == first {
+		t.Error("it is the ticket whose turn went by")
+	}
+	told = ann.turn(second).until(func(a answer) bool { return text(a.at("flashSaleTicketChanged.status")) == "ADMITTED" })
+	a := book(text(told.at("flashSaleTicketChanged.admissionToken")))
+	if got := ann.payBooking(text(a.at("flashSaleBook.result.id")), "9.90", "4242"); bought(got) != "CheckoutPlaced" {
+		t.Errorf("%v after %v", got.data, a.data)
 	}
 }

@@ -57,7 +57,7 @@ func (h house) listenSlowly(t *testing.T) (conn *net.TCPConn, body func() *bufio
 	t.Cleanup(func() { c.Close() })
 	conn = c.(*net.TCPConn)
 	conn.SetReadBuffer(4 << 10)
-	conn.SetDeadline(time.Now().Add(20 * time.Second)) // a test that waits in vain fails
+	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: souk\r\nAccept: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", eventStream, len(listen), listen)
 	return conn, func() *bufio.Reader {
 		t.Helper()
@@ -179,7 +179,7 @@ func TestEventStreamsAreBounded(t *testing.T) {
 		r := h.stream(t, listen, "Accept: "+eventStream)
 		<-q.came
 		if res := h.stream(t, listen, "Accept: "+eventStream+", application/graphql-response+json").res; res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("the second: %s", res.Status)
+			t.Fatalf("the second: %s", res.Status) // it has a place, and never gives it back
 		}
 		r.res.Body.Close()
 		<-q.left

@@ -27,6 +27,9 @@ const (
 	opPong  = 0xA
 )
 
+// patience is how long a test waits before it fails for having waited in vain.
+const patience = 20 * time.Second
+
 // dial opens a socket; headers are "Name: value".
 func (h house) dial(t *testing.T, headers ...string) *rawSocket {
 	t.Helper()
@@ -44,7 +47,7 @@ func (h house) upgrade(t *testing.T, headers ...string) (*rawSocket, *http.Respo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second)) // a test that waits in vain fails
+	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: souk\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", strings.Join(append(headers, ""), "\r\n"))
 	r := bufio.NewReader(conn)
@@ -81,8 +84,10 @@ func (s *rawSocket) send(messages ...string) {
 	}
 }
 
+// frame reads one frame. Each has all the patience there is: a test may read thousands.
 func (s *rawSocket) frame() (op byte, payload []byte) {
 	s.t.Helper()
+	s.conn.SetDeadline(time.Now().Add(patience))
 	var head [2]byte
 	if _, err := io.ReadFull(s.r, head[:]); err != nil {
 		s.t.Fatal("no frame: ", err)

@@ -10,12 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A Line is a connection on which one prepared statement is run again and again, each time in a transaction of its own and without
+// A Line is a connection on which a few prepared statements are run again and again, each time in a transaction of its own and without
 // waiting for the time before: the server does them in the order in which they entered, one right behind the other. Any number of
 // goroutines may be on a line.
 type Line struct {
 	conn *pgxpool.Conn
-	name string // of the statement
 
 	entry sync.Mutex      // of whoever entered and has not sent yet
 	last  <-chan struct{} // closed when all who entered so far have their answers
@@ -26,19 +25,24 @@ type Line struct {
 	broken bool
 }
 
-// OpenLine takes a connection out of the pool and prepares the statement on it. Who opens a line is on it, and has to leave it.
-func OpenLine(ctx context.Context, pool *pgxpool.Pool, name, sql string) (*Line, error) {
+// A Statement is prepared under its name.
+type Statement struct{ Name, SQL string }
+
+// OpenLine takes a connection out of the pool and prepares the statements on it. Who opens a line is on it, and has to leave it.
+func OpenLine(ctx context.Context, pool *pgxpool.Pool, statements ...Statement) (*Line, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Conn().Prepare(ctx, name, sql); err != nil {
-		conn.Release()
-		return nil, err
+	for _, s := range statements {
+		if _, err := conn.Conn().Prepare(ctx, s.Name, s.SQL); err != nil {
+			conn.Release()
+			return nil, err
+		}
 	}
 	nobody := make(chan struct{})
 	close(nobody)
-	return &Line{conn: conn, name: name, last: nobody, riders: 1}, nil
+	return &Line{conn: conn, last: nobody, riders: 1}, nil
 }
 
 // Join gets on a line that others are on; false when it is of no use any more. Who has joined has to leave.
@@ -78,11 +82,11 @@ func (l *Line) Enter() *Place {
 	return p
 }
 
-// Send has the server run the statement with parameters in binary form. Whether that works, Wait tells.
-func (p *Place) Send(ctx context.Context, params [][]byte) {
+// Send has the server run one of the line's statements with parameters in binary form. Whether that works, Wait tells.
+func (p *Place) Send(ctx context.Context, s Statement, params [][]byte) {
 	l := p.line
 	defer l.entry.Unlock()
-	bind := pgproto3.Bind{PreparedStatement: l.name, ParameterFormatCodes: []int16{1}, Parameters: params}
+	bind := pgproto3.Bind{PreparedStatement: s.Name, ParameterFormatCodes: []int16{1}, Parameters: params}
 	if l.buf, p.failed = bind.Encode(l.buf[:0]); p.failed != nil {
 		return
 	}

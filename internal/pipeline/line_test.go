@@ -22,13 +22,13 @@ CREATE TABLE count (n bigint NOT NULL CHECK (n <> 1013));
 INSERT INTO count VALUES (0);
 `)}}
 
-const step = `UPDATE count SET n = $1::bigint + 1 WHERE n = $1`
+var step = pipeline.Statement{Name: "step", SQL: `UPDATE count SET n = $1::bigint + 1 WHERE n = $1`}
 
 func from(n int) [][]byte { return [][]byte{binary.BigEndian.AppendUint64(nil, uint64(n))} }
 
 func open(t *testing.T) (*pgxpool.Pool, *pipeline.Line) {
 	pool := pgtest.New(t, schema)
-	line, err := pipeline.OpenLine(t.Context(), pool, "step", step)
+	line, err := pipeline.OpenLine(t.Context(), pool, step)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestALineKeepsItsOrder(t *testing.T) {
 			answer()
 		}
 		p := line.Enter()
-		p.Send(t.Context(), from(i))
+		p.Send(t.Context(), step, from(i))
 		wg.Go(func() {
 			if rows, err := p.Wait(t.Context()); rows != 1 || err != nil {
 				t.Errorf("%d: %d, %v", i, rows, err)
@@ -100,7 +100,7 @@ func TestOneIsRefusedAlone(t *testing.T) {
 	var places []*pipeline.Place
 	for _, n := range []int{1011, 1012, 5, 1012, 1012} { // to 1012; to 1013, which is refused; from where nothing is; and twice as the second
 		places = append(places, line.Enter())
-		places[len(places)-1].Send(t.Context(), from(n))
+		places[len(places)-1].Send(t.Context(), step, from(n))
 	}
 	for i, p := range places {
 		rows, err := p.Wait(t.Context())
@@ -140,7 +140,7 @@ func TestABrokenLine(t *testing.T) {
 			var places []*pipeline.Place
 			for i := range 3 {
 				places = append(places, line.Enter())
-				places[i].Send(t.Context(), from(i))
+				places[i].Send(t.Context(), step, from(i))
 			}
 			ctx := c.breaks(t, pool)
 			for i, p := range places {
@@ -153,7 +153,7 @@ func TestABrokenLine(t *testing.T) {
 				t.Error("somebody got on a broken line")
 			}
 			late := line.Enter()
-			late.Send(t.Context(), from(0))
+			late.Send(t.Context(), step, from(0))
 			if _, err := late.Wait(t.Context()); err == nil {
 				t.Error("a broken line works")
 			}

@@ -102,6 +102,8 @@ type RowError struct {
 type BulkStore interface {
 	// AddBulk adds an operation, or returns the one that its seller added under the same key.
 	AddBulk(ctx context.Context, b BulkOperation) (BulkOperation, error)
+	// BulkOfKey finds the operation that a seller added under a key; nil when there is none.
+	BulkOfKey(ctx context.Context, sellerID, key string) (*BulkOperation, error)
 	BulksByID(ctx context.Context, ids []string) ([]BulkOperation, error)
 	// ClaimBulk leases the operation that waits longest to the holder, and counts the claim; nil when none waits. One
 	// whose lease ran out waits again.
@@ -116,6 +118,13 @@ type BulkStore interface {
 	DropRowErrors(ctx context.Context, bulkID string, behind int) error
 	// RowErrors returns errors of rows behind one, in order.
 	RowErrors(ctx context.Context, bulkID string, behind, limit int) ([]RowError, error)
+	// FeedsAmong tells which files are feeds of operations that are not finished.
+	FeedsAmong(ctx context.Context, blobKeys []string) ([]string, error)
+	// BulksEndedBefore finds up to most operations that ended before a time, the oldest first.
+	BulksEndedBefore(ctx context.Context, before time.Time, most int) ([]string, error)
+	// RemoveRowErrors removes up to most errors of rows, and returns how many there were.
+	RemoveRowErrors(ctx context.Context, bulkID string, most int) (int64, error)
+	RemoveBulks(ctx context.Context, ids []string) (int64, error)
 	// BulkAdded is readable when this process has added an operation since it was last read.
 	BulkAdded() <-chan struct{}
 }
@@ -158,6 +167,10 @@ func (c *Catalog) Import(ctx context.Context, who viewer.Viewer, in BulkInput) (
 	if !professional {
 		return BulkOperation{}, ErrNotProfessional
 	}
+	// The key is remembered for longer than the feed is kept.
+	if had, err := c.store.BulkOfKey(ctx, sellerID, in.IdempotencyKey); err != nil || had != nil {
+		return in.same(had, err)
+	}
 	u, err := c.finished(ctx, sellerID, in.UploadID, feeds, "input", "stagedUploadId")
 	if err != nil {
 		return BulkOperation{}, err
@@ -167,10 +180,18 @@ func (c *Catalog) Import(ctx context.Context, who viewer.Viewer, in BulkInput) (
 		BlobKey: u.Key, Format: in.Format, OnError: in.OnError, DryRun: in.DryRun,
 		Status: Queued, Phase: Counting, CreatedAt: c.now(),
 	})
-	if err == nil && b.InputHash != in.hash() {
+	return in.same(&b, err)
+}
+
+// same returns the operation under the input's key, if it is the one that is asked for.
+func (in BulkInput) same(b *BulkOperation, err error) (BulkOperation, error) {
+	if err != nil {
+		return BulkOperation{}, err
+	}
+	if b.InputHash != in.hash() {
 		return BulkOperation{}, ErrKeyReused
 	}
-	return b, err
+	return *b, nil
 }
 
 // Bulks returns those operations that the viewer may see.

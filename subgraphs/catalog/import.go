@@ -104,8 +104,12 @@ func (j *job) work(ctx context.Context) (err error) {
 		stopped := ctx.Err() != nil
 		end(nil)
 		keeping.Wait()
-		if err == nil || errors.Is(context.Cause(ctx), ErrLeaseLost) || errors.Is(err, ErrLeaseLost) {
+		switch lost := errors.Is(context.Cause(ctx), ErrLeaseLost); {
+		case err == nil || errors.Is(err, ErrLeaseLost):
 			return // nothing to give back
+		case lost: // noticed while something else was done, which was given up for it
+			err = errors.Join(ErrLeaseLost, err)
+			return
 		}
 		back := j.now()
 		if !stopped {

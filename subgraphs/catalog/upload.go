@@ -29,6 +29,11 @@ type Upload struct {
 type UploadStore interface {
 	AddUpload(ctx context.Context, u Upload) error
 	UploadsByID(ctx context.Context, ids []string) ([]Upload, error)
+	// UploadsBefore finds up to most uploads from before a time, the oldest first.
+	UploadsBefore(ctx context.Context, before time.Time, most int) ([]Upload, error)
+	// PicturesAmong tells which uploads are pictures of a product.
+	PicturesAmong(ctx context.Context, uploadIDs []string) ([]string, error)
+	RemoveUploads(ctx context.Context, ids []string) (int64, error)
 }
 
 // Blobs keeps files outside the catalogue.
@@ -39,6 +44,8 @@ type Blobs interface {
 	Size(ctx context.Context, key string) (int64, bool, error)
 	// Open reads the file at a key; closing the reader early is cheap.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
+	// Delete forgets the file at a key; one that is not there is forgotten already.
+	Delete(ctx context.Context, key string) error
 	// PublicURL is where everybody finds the file, for ever.
 	PublicURL(key string) string
 }
@@ -105,7 +112,7 @@ func (c *Catalog) finished(ctx context.Context, sellerID, uploadID string, types
 	if err != nil {
 		return Upload{}, err
 	}
-	if len(found) == 0 || found[0].SellerID != sellerID {
+	if len(found) == 0 || found[0].SellerID != sellerID || c.now().Sub(found[0].CreatedAt) > uploadLife {
 		return Upload{}, ErrNotFound.Says("you have no upload with this id").At(field...)
 	}
 	u := found[0]

@@ -101,9 +101,6 @@ func (is *Turn) wait(l Live, at time.Time) {
 	is.PollAfter = &next
 }
 
-// Over tells whether there is nothing more to wait for: the ticket's turn has come or will not come.
-func (is Turn) Over() bool { return is.Final || is.Status == TicketAdmitted }
-
 // A JoinResult is what comes of joining: a ticket, or why there is none.
 type JoinResult struct {
 	Standing

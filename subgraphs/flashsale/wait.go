@@ -161,8 +161,8 @@ func (s Sale) RevealedSeed() string {
 	return hex.EncodeToString(s.Seed)
 }
 
-// WatchTicket returns where a ticket of the viewer's stands, now and as it changes, until its wait is over or the context ends. What
-// happens in the sale is read once for all who wait; a ticket is read again when its turn has come.
+// WatchTicket returns where a ticket of the viewer's stands, now and as it changes, until that is final or the context ends. What
+// happens in the sale is read once for all who wait; a ticket is read again when its turn has come, and when that is over.
 func (fs *FlashSales) WatchTicket(ctx context.Context, who viewer.Viewer, ticketID string) (<-chan *Turn, error) {
 	if !who.SignedIn() {
 		return nil, ErrUnauthenticated
@@ -199,17 +199,48 @@ func (fs *FlashSales) WatchTicket(ctx context.Context, who viewer.Viewer, ticket
 	return out, nil
 }
 
-// wait tells where a ticket stands after every piece of news that moves it.
+// settling is how long after the end of a turn a booking may still be noted that was begun in time.
+const settling = 500 * time.Millisecond
+
+// wait tells where a ticket stands after every piece of news that moves it, and when its turn has gone by.
 func (fs *FlashSales) wait(ctx context.Context, t Ticket, news <-chan *Live, out chan<- *Turn) {
+	var live Live
 	var last Turn
-	for l := range news {
-		live := *l
-		for t.due(live) { // twice when its turn came between the reading of the ticket and that of the room
-			is, ok := fs.lookUpAgain(ctx, t.ID)
-			if !ok {
+	over := time.NewTimer(0) // the turn
+	over.Stop()
+	again := func() bool {
+		is, ok := fs.lookUpAgain(ctx, t.ID)
+		if ok {
+			t, live = is.Ticket, fs.newest.with(is.Live)
+		}
+		return ok
+	}
+	for {
+		select {
+		case l, more := <-news:
+			if !more {
 				return
 			}
-			t, live = is.Ticket, fs.newest.with(is.Live)
+			live = *l
+		case <-over.C:
+		}
+		for t.due(live) { // twice when its turn came between the reading of the ticket and that of the room
+			if !again() {
+				return
+			}
+		}
+		if t.Noted == TicketAdmitted {
+			now := fs.clock.Now()
+			left := t.AdmittedUntil.Add(settling).Sub(now)
+			if left > 0 {
+				over.Reset(left)
+			}
+			if 0 < left && left <= settling {
+				continue
+			}
+			if t.Turn(live, now).Final && !again() { // a unit may have been booked with it
+				return
+			}
 		}
 		is := t.Turn(live, fs.clock.Now())
 		if last.ID != "" && is.sameAs(last) {
@@ -221,7 +252,7 @@ func (fs *FlashSales) wait(ctx context.Context, t Ticket, news <-chan *Live, out
 			return
 		case out <- &is:
 		}
-		if is.Over() {
+		if is.Final {
 			return
 		}
 	}

@@ -246,14 +246,10 @@ func (inv *Inventory) sweepSingly(ctx context.Context, why error) error {
 	return errors.Join(failed...)
 }
 
-const keptAnswers = 30 * 24 * time.Hour // far longer than anybody retries
-
-// RoundOfAnswers is how often ForgetAnswers is called until it has looked at every key.
-const RoundOfAnswers = 60
-
-// ForgetAnswers makes room: keys used long ago can be used anew. It looks at a part of them each time, and at the next part the next time.
-func (inv *Inventory) ForgetAnswers(ctx context.Context) error {
-	return inv.store.ForgetAnswers(ctx, inv.clock.Now().Add(-keptAnswers))
+// ForgetAnswers makes room: keys used before a time can be used anew. It looks at a part of them each time, and at the next part the next
+// time, and returns how many it forgot.
+func (inv *Inventory) ForgetAnswers(ctx context.Context, before time.Time) (int64, error) {
+	return inv.store.ForgetAnswers(ctx, before)
 }
 
 func checkKey(key string, field ...string) error {

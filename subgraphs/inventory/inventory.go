@@ -177,9 +177,9 @@ type Store interface {
 	NextExpiry(ctx context.Context) (time.Time, bool, error)
 	// SaveWarehouse opens the warehouse, or changes the one with its code, and returns it as it is.
 	SaveWarehouse(ctx context.Context, w Warehouse, at time.Time) (Warehouse, error)
-	// ForgetAnswers forgets answers to keys that were given before a time: all of them when it was called as often as
-	// RoundOfAnswers says.
-	ForgetAnswers(ctx context.Context, before time.Time) error
+	// ForgetAnswers forgets answers to keys that were given before a time, and says how many: all of them when it was called as often as
+	// forget.Parts says.
+	ForgetAnswers(ctx context.Context, before time.Time) (int64, error)
 	// AddItems remembers items that are not known yet.
 	AddItems(ctx context.Context, items []Item) error
 }

@@ -71,7 +71,8 @@ func TestManyCartsAreFewQuestions(t *testing.T) {
 			t.Errorf("%s: %d answers to %d: %v", name, len(got.Entities), len(c.of), got.Entities[0])
 		}
 		// On a busy machine a batch may leave before all are there: a few more questions are no fault, one for each of 24 would be.
-		if store.asked.Load() > c.asked+4 || s.priced.Load() > c.priced+4 || s.available.Load() > c.available+4 || c.available == 0 && s.available.Load() > 0 {
+		const more = 12
+		if store.asked.Load() > c.asked+more || s.priced.Load() > c.priced+more || s.available.Load() > c.available+more || c.available == 0 && s.available.Load() > 0 {
 			t.Errorf("%s: asked the store %d, the catalogue %d, the stock %d times; want %d, %d, %d", name,
 				store.asked.Load(), s.priced.Load(), s.available.Load(), c.asked, c.priced, c.available)
 		}

@@ -54,6 +54,13 @@ func (b *blobs) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b.files[key])), nil
 }
 
+func (b *blobs) Delete(_ context.Context, key string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.files, key)
+	return nil
+}
+
 func (b *blobs) PublicURL(key string) string { return "https://cdn.test/" + key }
 
 // sellers knows who is professional.

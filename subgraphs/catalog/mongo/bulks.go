@@ -93,12 +93,25 @@ func (s *Store) AddBulk(ctx context.Context, b catalog.BulkOperation) (catalog.B
 		BlobKey: b.BlobKey, Format: b.Format, OnError: b.OnError, DryRun: b.DryRun, Progress: progress(b), CreatedAt: b.CreatedAt,
 	})
 	if duplicateOf(err) == indexKey {
-		var there bulkDoc
-		err := s.bulks.FindOne(ctx, bson.D{{Key: "sellerId", Value: b.SellerID}, {Key: "idempotencyKey", Value: b.IdempotencyKey}}).Decode(&there)
-		return bulk(there), err
+		there, err := s.BulkOfKey(ctx, b.SellerID, b.IdempotencyKey)
+		if err != nil || there == nil {
+			return catalog.BulkOperation{}, errors.Join(err, errGone)
+		}
+		return *there, nil
 	}
 	ring(s.added)
 	return b, err
+}
+
+var errGone = errors.New("the operation under this key was forgotten this moment")
+
+// BulkOfKey finds the operation that a seller added under a key.
+func (s *Store) BulkOfKey(ctx context.Context, sellerID, key string) (*catalog.BulkOperation, error) {
+	found, err := find(ctx, s.bulks, bson.D{{Key: "sellerId", Value: sellerID}, {Key: "idempotencyKey", Value: key}}, bulk)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
 }
 
 // BulkAdded rings after AddBulk.

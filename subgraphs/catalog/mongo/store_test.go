@@ -1,6 +1,7 @@
 package mongo_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -45,6 +46,7 @@ func fill(t testing.TB, s *mongo.Store, n int) (ids []string) {
 				ID: id.New(id.Product), Slug: name, SellerID: "sel", ExternalID: name, Version: 1, Status: catalog.Active, Title: name,
 				Description: "A product of the usual kind, with a description of some length.", CategoryPath: []string{"top", name},
 				Variants:  []catalog.Variant{{ID: "var-" + name, SKU: name, Price: money.Money{Amount: 100, Currency: "USD"}, WeightGrams: 1}},
+				Attached:  []catalog.Media{{ID: id.New(id.Media), Kind: catalog.Image, URL: "https://cdn.test/" + name, UploadID: "upl-" + name}},
 				CreatedAt: now, UpdatedAt: now,
 			}
 			ids = append(ids, p.ID)
@@ -75,7 +77,20 @@ func TestIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for i := range 50 {
+		at := now.AddDate(0, 0, i)
+		_, err := s.AddBulk(ctx, catalog.BulkOperation{ID: fmt.Sprint("bulk-", i), SellerID: "sel", IdempotencyKey: fmt.Sprint(i), Status: catalog.Completed, FinishedAt: &at})
+		if err = errors.Join(err, s.AddUpload(ctx, catalog.Upload{ID: fmt.Sprint("upl-", i), CreatedAt: at})); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, ask := range map[string]func() (int, error){
+		"old uploads": count(func() ([]catalog.Upload, error) { return s.UploadsBefore(ctx, now.AddDate(0, 0, 20), 5) }),
+		"pictures": count(func() ([]string, error) {
+			return s.PicturesAmong(ctx, []string{"upl-product-1", "upl-product-2", "upl-1"})
+		}),
+		"old imports":        count(func() ([]string, error) { return s.BulksEndedBefore(ctx, now.AddDate(0, 0, 20), 5) }),
 		"by id":              count(func() ([]catalog.Product, error) { return s.ProductsByID(ctx, ids[:3]) }),
 		"by slug":            count(func() ([]catalog.Product, error) { return s.ProductsBySlug(ctx, []string{"product-1", "product-2"}) }),
 		"by SKU":             count(func() ([]catalog.Product, error) { return s.ProductsBySKU(ctx, []string{"product-1", "product-2"}) }),

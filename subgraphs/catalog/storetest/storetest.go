@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) catalog.Store) {
 		"bulk operations are asked for once":     bulkKeys,
 		"bulk operations are leased":             leases,
 		"row errors come in order":               rowErrors,
+		"what is old is found and removed":       old,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

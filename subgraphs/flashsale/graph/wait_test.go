@@ -186,7 +186,7 @@ func TestATicketIsToldItsTurn(t *testing.T) {
 	var held []string
 	left, last := -1, flashsale.Turn{}
 	for i := range turns {
-		for is := range turns[i] { // ends by itself for two of them
+		for is := range turns[i] {
 			if is.Status == flashsale.TicketAdmitted {
 				token, err := s.sales.Token(*is)
 				if err != nil {
@@ -194,6 +194,7 @@ func TestATicketIsToldItsTurn(t *testing.T) {
 				}
 				got := s.bookWith(three[i], saleID, token, "key-00000001")
 				held = append(held, at(got, "data.flashSaleBook.result.id"))
+				break
 			} else if is.Position == 1 {
 				left, last = i, *is
 				break
@@ -224,12 +225,74 @@ func TestATicketIsToldItsTurn(t *testing.T) {
 	if last.Status != flashsale.TicketSoldOut || !last.Final {
 		t.Errorf("the wait ended with %+v", last)
 	}
+	for i := range turns { // nothing is left, but those who booked are not told that it is gone
+		if i == left {
+			continue
+		}
+		var end flashsale.Turn
+		for is := range turns[i] {
+			end = *is
+		}
+		if end.Status != flashsale.TicketUsed || !end.Final {
+			t.Errorf("who booked was told %+v", end)
+		}
+	}
 	for is := range s.watchTicket(t.Context(), three[left], last.ID) { // who asks again is told, and it ends
 		last = *is
 	}
 	if !last.Final {
 		t.Errorf("%+v", last)
 	}
+}
+
+// Two are let in, and one of them books. When their time is over both are told what became of it, and who let it go by may join again.
+func TestATicketIsToldThatItsTurnIsOver(t *testing.T) {
+	s := setup(t)
+	saleID := s.withRoom("FIFO", 2, map[string]any{"admissionSeconds": 60})
+	two := accounts(2)
+	var turns []<-chan *flashsale.Turn
+	for _, who := range two {
+		turns = append(turns, s.watchTicket(t.Context(), who, s.joined(who, saleID)))
+	}
+	s.starts()
+	s.meter(time.Second)
+	s.tellAll()
+	until := func(i int, status flashsale.TicketStatus) (is *flashsale.Turn) {
+		for is = range turns[i] {
+			if is.Status == status {
+				return is
+			}
+			if is.Final {
+				t.Errorf("%d was told %+v, want %s", i, is, status)
+			}
+		}
+		t.Fatalf("%d was never told that it is %s", i, status)
+		return nil
+	}
+	first, second := until(0, flashsale.TicketAdmitted), until(1, flashsale.TicketAdmitted)
+	if got := s.bookAdmitted(two[0], saleID, "key-00000001"); at(got, "data.flashSaleBook.result.kind") != "FlashSaleBooking" {
+		t.Fatalf("%v", got)
+	}
+	s.meter(first.AdmittedUntil.Sub(s.clock.Now()) + time.Second)
+	s.tellAll()
+	if is := until(0, flashsale.TicketUsed); !is.Final || is.ID != first.ID {
+		t.Errorf("%+v", is)
+	}
+	if is := until(1, flashsale.TicketExpired); !is.Final || is.ID != second.ID {
+		t.Errorf("%+v", is)
+	}
+	for i := range turns {
+		for is := range turns[i] {
+			t.Errorf("%d was told %+v after the end", i, is)
+		}
+	}
+	if s.joined(two[0], saleID) != first.ID {
+		t.Error("who has all they may have is given another ticket")
+	}
+	if again := s.joined(two[1], saleID); again == second.ID {
+		t.Error("the ticket whose turn went by is given again")
+	}
+	s.wantTicket(two[1], saleID, "WAITING 1")
 }
 
 // However many wait, what happens is read once for all of them.

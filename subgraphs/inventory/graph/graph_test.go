@@ -322,7 +322,7 @@ func TestReadsOfAPage(t *testing.T) {
 		var questions []string
 		for what, n := range counts {
 			questions = append(questions, what)
-			if n > 12 {
+			if n > 25 {
 				t.Errorf("%s: %s asked %d times", fields, what, n)
 			}
 		}

@@ -40,21 +40,23 @@ func newGuessed() *prometheus.CounterVec {
 	}, []string{"outcome"})
 }
 
-// The sheet moves the stock and levels, as every sheet does.
+// The sheet moves the stock and levels, as every sheet does, and does not say from where: it is not stored if that is not where it goes on.
 const saveGuess = `
-	WITH unmoved AS (
-	    SELECT FROM stock WHERE variant_id = $1 AND seq = $2 FOR NO KEY UPDATE
-	), answered AS (
-	    INSERT INTO hold_answers (key, input, reservation_id, created_at)
-	    SELECT k.key, k.input, $4 || k.tail, $5
-	    FROM (SELECT unnest($15::text[]) AS key, unnest($17::bytea[]) AS input, unnest($10::text[]) AS tail FROM unmoved) AS k
+	WITH sheet AS (
+	    INSERT INTO sheets (variant_id, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
+	                        tails, places, quantities, order_ids, account_ids, keys, expires_at)
+	    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+	    RETURNING id
 	), told AS (
-	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $18, $19, $20::jsonb, $21::jsonb FROM unmoved
+	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $17, $18, $19, $20 FROM sheet
 	)
-	INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
-	                    tails, places, quantities, order_ids, account_ids, keys, expires_at)
-	SELECT $1::text, $2::bigint + 1, $3::bigint, $4::text, $5::timestamptz, $6::timestamptz, $7::text[], $8::int[], $9::int[],
-	       $10, $11::smallint[], $12::int[], $13::text[], $14::text[], $15, $16::timestamptz[] FROM unmoved`
+	INSERT INTO hold_answers (key, input, reservation_id, created_at) `
+
+// For a single hold, unnest would be dearer than the row.
+var (
+	guessOne  = pipeline.Statement{Name: "inventory_guess_one", SQL: saveGuess + `SELECT $14[1], ($16::bytea[])[1], id || $9[1], $4 FROM sheet`}
+	guessMany = pipeline.Statement{Name: "inventory_guess_many", SQL: saveGuess + `SELECT unnest($14), unnest($16::bytea[]), id || unnest($9), $4 FROM sheet`}
+)
 
 // guess holds all the requests by a guess. It tells false when that cannot be done: then nothing has happened.
 func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at time.Time) (answers []inventory.HoldAnswer, ok bool, err error) {
@@ -106,7 +108,7 @@ func (g *guess) board(ctx context.Context, pool *pgxpool.Pool) (*pipeline.Line, 
 	if line := g.join(); line != nil {
 		return line, nil
 	}
-	opened, err := pipeline.OpenLine(ctx, pool, "inventory_save_guess", saveGuess)
+	opened, err := pipeline.OpenLine(ctx, pool, guessOne, guessMany)
 	if err != nil {
 		return nil, err
 	}
@@ -183,10 +185,14 @@ func (s *Store) learn(t *turn) {
 func save(ctx context.Context, place *pipeline.Place, requests []inventory.HoldRequest, sheet *inventory.Sheet, told outbox.Row, at time.Time) (bool, error) {
 	b := bounds.Get().(*bound)
 	b.sheet(requests, sheet, told, at)
-	place.Send(ctx, b.params())
+	statement := guessMany
+	if len(requests) == 1 {
+		statement = guessOne
+	}
+	place.Send(ctx, statement, b.params())
 	bounds.Put(b)
 	rows, err := place.Wait(ctx)
-	return rows == 1, err
+	return rows == int64(len(requests)), err
 }
 
 // sheet binds the parameters of saveGuess.
@@ -194,24 +200,23 @@ func (b *bound) sheet(requests []inventory.HoldRequest, s *inventory.Sheet, told
 	places, n := len(s.Places), len(s.Lines)
 	b.buf, b.ends = b.buf[:0], b.ends[:0]
 	b.text(s.VariantID)                                                          // 1
-	b.int8(s.FirstSeq - 1)                                                       // 2
-	b.int8(s.LastSeq())                                                          // 3
-	b.text(s.ID)                                                                 // 4
-	b.time(at)                                                                   // 5
-	b.time(s.DueAt())                                                            // 6
-	b.texts(places, func(i int) string { return s.Places[i].WarehouseID })       // 7
-	b.int4s(places, func(i int) int { return s.Places[i].OnHand })               // 8
-	b.int4s(places, func(i int) int { return s.Places[i].Held })                 // 9
-	b.texts(n, func(i int) string { return s.Lines[i].Tail })                    // 10
-	b.int2s(n, func(i int) int { return s.Lines[i].Place + 1 })                  // 11
-	b.int4s(n, func(i int) int { return s.Lines[i].Quantity })                   // 12
-	b.texts(n, func(i int) string { return s.Lines[i].OrderID })                 // 13
-	b.texts(n, func(i int) string { return s.Lines[i].AccountID })               // 14
-	b.texts(n, func(i int) string { return s.Lines[i].Key })                     // 15
-	b.times(n, func(i int) time.Time { return s.Lines[i].ExpiresAt })            // 16
-	b.bytes(len(requests), func(i int) []byte { return requests[i].Once.Input }) // 17
-	b.text(told.EventID)                                                         // 18
-	b.text(told.Subject)                                                         // 19
-	b.jsonb(told.Payload)                                                        // 20
-	b.jsonb(told.Headers)                                                        // 21
+	b.int8(s.LastSeq())                                                          // 2
+	b.text(s.ID)                                                                 // 3
+	b.time(at)                                                                   // 4
+	b.time(s.DueAt())                                                            // 5
+	b.texts(places, func(i int) string { return s.Places[i].WarehouseID })       // 6
+	b.int4s(places, func(i int) int { return s.Places[i].OnHand })               // 7
+	b.int4s(places, func(i int) int { return s.Places[i].Held })                 // 8
+	b.texts(n, func(i int) string { return s.Lines[i].Tail })                    // 9
+	b.int2s(n, func(i int) int { return s.Lines[i].Place + 1 })                  // 10
+	b.int4s(n, func(i int) int { return s.Lines[i].Quantity })                   // 11
+	b.texts(n, func(i int) string { return s.Lines[i].OrderID })                 // 12
+	b.texts(n, func(i int) string { return s.Lines[i].AccountID })               // 13
+	b.texts(n, func(i int) string { return s.Lines[i].Key })                     // 14
+	b.times(n, func(i int) time.Time { return s.Lines[i].ExpiresAt })            // 15
+	b.bytes(len(requests), func(i int) []byte { return requests[i].Once.Input }) // 16
+	b.text(told.EventID)                                                         // 17
+	b.text(told.Subject)                                                         // 18
+	b.text(string(told.Payload))                                                 // 19, json
+	b.jsonb(told.Headers)                                                        // 20
 }

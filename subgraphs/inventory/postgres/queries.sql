@@ -135,7 +135,7 @@ DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a
 -- name: PagesOfHoldAnswers :one
 SELECT (pg_relation_size('hold_answers') / current_setting('block_size')::bigint)::bigint;
 
--- name: ForgetHoldAnswers :exec
+-- name: ForgetHoldAnswers :execrows
 -- ForgetHoldAnswers looks at a stretch of pages.
 DELETE FROM hold_answers WHERE ctid >= format('(%s,0)', @from_page::bigint)::tid AND ctid < format('(%s,0)', @to_page::bigint)::tid AND created_at < @before;
 

@@ -68,6 +68,11 @@ func TestASheetMovesItsStock(t *testing.T) {
 		"and is forged once looked at":     `SET CONSTRAINTS ALL IMMEDIATE;` + sheet(`{}`) + `;` + fmt.Sprintf(level, 0, 1),
 		"and a movement where it is":       sheet(`{}`) + `;` + moved,
 		"and another level from nowhere":   sheet(`{}`) + `; INSERT INTO levels VALUES ($v, $new, 1, 0, 6)`,
+		"of a guess, forged":               sheet(`{"first_seq": null, "held_after": [3, 4]}`),
+		"of a guess, uneven":               sheet(`{"first_seq": null, "keys": ["k"]}`),
+		"of a guess, with another's id":    sheet(`{"first_seq": null, "id": "` + first[:len(first)-2] + `"}`),
+		"with another's id, unless there":  sheet(`{"id": "`+first[:len(first)-2]+`"}`) + ` ON CONFLICT (variant_id, last_seq) DO NOTHING`,
+		"with another's id, asked late":    `SET CONSTRAINTS sheets_of_holds DEFERRED;` + sheet(`{"id": "`+first[:len(first)-2]+`"}`),
 		"of a level that moves to its end": fmt.Sprintf(level, 0, 0) + `UPDATE levels SET seq = 6 WHERE variant_id = $v;` + sheet(`{}`),
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
@@ -75,6 +80,12 @@ func TestASheetMovesItsStock(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+	// A sheet has moved the stock before it is stored, so nobody may say that it need not be.
+	for _, unless := range []string{`ON CONFLICT DO NOTHING`, `ON CONFLICT (id, variant_id) DO NOTHING`} {
+		if err := try(sheet(`{"id": "`+first[:len(first)-2]+`"}`)+unless, commit); err == nil {
+			t.Error(unless)
+		}
 	}
 	s.want(v, 8, 4)
 	s.sound()
@@ -88,7 +99,11 @@ func TestASheetMovesItsStock(t *testing.T) {
 		"after a movement":              {moved + sheet(`{"first_seq": 6, "last_seq": 7, "on_hand_after": [5, 4]}`), 6},
 		"one after another":             {sheet(`{}`) + `;` + one(`{"id": "res_newer", "first_seq": 7, "last_seq": 7, "held_after": [4], "tails": ["00"], "places": [1], "quantities": [1], "order_ids": ["o"], "account_ids": ["a"], "keys": ["m"], "expires_at": ["2026-11-21T10:05:00Z"]}`), 7},
 		"by one who has moved the rest": {`UPDATE stock SET (seq, held) = (6, held + 2) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (6, held + 1) WHERE variant_id = $v;` + sheet(`{}`), 6},
-		"not, where none is stored":     {sheet(`{"id": "`+first[:len(first)-2]+`"}`) + ` ON CONFLICT DO NOTHING`, 4},
+		"as was guessed":                {sheet(`{"first_seq": null}`), 6},
+		"as was guessed, in one":        {one(`{"first_seq": null}`), 6},
+		"not, where a guess is behind":  {sheet(`{"first_seq": null, "last_seq": 4}`), 4},
+		"not, where a guess is ahead":   {sheet(`{"first_seq": null, "last_seq": 7}`), 4},
+		"not, where a movement is":      {moved + sheet(`{"first_seq": null}`), 4},
 	} {
 		t.Run("moves: "+name, func(t *testing.T) {
 			undo := fmt.Errorf("seen")

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/souk-shop/souk/events"
+	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/inventory"
@@ -33,7 +33,7 @@ type Store struct {
 	guesses *lru.Cache[string, *guess] // by variant
 	guessed *prometheus.CounterVec     // by outcome
 
-	forgotten atomic.Int64 // the page of answers to holds that is looked at next
+	forgotten forget.Round // of answers to holds
 }
 
 var _ inventory.Store = (*Store)(nil)

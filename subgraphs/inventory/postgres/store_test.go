@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/clock"
 	"github.com/souk-shop/souk/internal/fault"
+	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/pgtest"
 	"github.com/souk-shop/souk/internal/viewer"
@@ -262,8 +263,8 @@ func TestAnswersAreForgottenInTheEnd(t *testing.T) {
 		again bool
 	}{{29 * 24 * time.Hour, true}, {2 * 24 * time.Hour, false}} {
 		s.clock.Advance(c.after)
-		for range inventory.RoundOfAnswers {
-			if err := s.inv.ForgetAnswers(t.Context()); err != nil {
+		for range forget.Parts {
+			if _, err := s.inv.ForgetAnswers(t.Context(), s.clock.Now().Add(-30*24*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -288,8 +289,8 @@ func TestEveryOldAnswerIsForgotten(t *testing.T) {
 		return n
 	}
 	for last := left(); last > 6666; last = left() {
-		for range inventory.RoundOfAnswers / 10 {
-			if err := s.inv.ForgetAnswers(t.Context()); err != nil {
+		for range forget.Parts / 10 {
+			if _, err := s.inv.ForgetAnswers(t.Context(), s.clock.Now().Add(-30*24*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}

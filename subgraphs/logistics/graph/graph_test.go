@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/clock"
@@ -84,6 +85,7 @@ func (d *desk) Book(_ context.Context, s logistics.Shipment) (string, error) {
 
 type shop struct {
 	t      *testing.T
+	pool   *pgxpool.Pool
 	store  *counting
 	others *others
 	desk   *desk
@@ -100,7 +102,7 @@ func setup(t *testing.T) *shop {
 	t.Parallel()
 	pool := pgtest.New(t, postgres.Migrations)
 	s := &shop{
-		t: t, store: &counting{Store: postgres.NewStore(pool)}, desk: &desk{}, clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
+		t: t, pool: pool, store: &counting{Store: postgres.NewStore(pool)}, desk: &desk{}, clock: clock.Hold(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
 		buyer: viewer.Viewer{AccountID: id.New(id.Account)}, seller: viewer.Viewer{AccountID: id.New(id.Account), SellerID: id.New(id.Seller), Scopes: []string{"seller"}},
 		wh: map[string]string{},
 	}

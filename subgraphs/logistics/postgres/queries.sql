@@ -1,14 +1,8 @@
--- name: ShipmentsByID :many
-SELECT * FROM shipments WHERE id = ANY (@ids::text[]);
-
--- name: ShipmentsOfOrders :many
-SELECT * FROM shipments WHERE order_id = ANY (@order_ids::text[]) ORDER BY created_at, id;
-
 -- name: LinesOf :many
-SELECT * FROM shipment_lines WHERE shipment_id = ANY (@shipment_ids::text[]) ORDER BY shipment_id, position;
+SELECT * FROM shipment_lines WHERE shipment_id = @shipment_id ORDER BY position;
 
 -- name: EventsOf :many
-SELECT * FROM shipment_events WHERE shipment_id = ANY (@shipment_ids::text[]) ORDER BY shipment_id, at, event_id;
+SELECT * FROM shipment_events WHERE shipment_id = @shipment_id ORDER BY at, event_id;
 
 -- name: Place :one
 SELECT * FROM places WHERE country = @country AND pincode = @pincode;
@@ -48,7 +42,8 @@ ON CONFLICT (order_id) DO UPDATE SET decision = d.decision
 RETURNING decision;
 
 -- name: ShipmentOfKey :one
-SELECT * FROM shipments WHERE owner = @owner AND key = @key;
+-- ShipmentOfKey has the parcel stay as it is while its events are read.
+SELECT * FROM shipments WHERE owner = @owner AND key = @key FOR SHARE;
 
 -- name: InsertShipment :execrows
 INSERT INTO shipments (id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash)
@@ -76,8 +71,3 @@ UPDATE shipments SET status = @status, version = @version WHERE id = @id;
 
 -- name: SetTracking :exec
 UPDATE shipments SET tracking_number = @tracking_number WHERE id = @id AND tracking_number = '';
-
--- name: UnderWay :many
-SELECT * FROM shipments
-WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST') AND created_at > now() - interval '90 days'
-ORDER BY created_at, id LIMIT 1000;

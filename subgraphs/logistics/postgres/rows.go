@@ -4,44 +4,53 @@ import (
 	"context"
 	"time"
 
+	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/logistics"
 	"github.com/souk-shop/souk/subgraphs/logistics/postgres/internal/db"
 )
 
-// whole reads what is in parcels and what happened to them, in two questions, and keeps the parcels' order.
-func whole(ctx context.Context, q *db.Queries, rows []db.Shipment) ([]logistics.Shipment, error) {
-	ids := make([]string, len(rows))
+// read finds parcels, oldest first, with what is in them and what happened to them, as of one moment: the newest event of a parcel
+// says no other status than the parcel does.
+func (s *Store) read(ctx context.Context, which string, args ...any) ([]logistics.Shipment, error) {
+	var rows []db.Shipment
+	var lines []db.ShipmentLine
+	var happened []db.ShipmentEvent
+	these := "(SELECT id FROM shipments WHERE " + which + ")"
+	err := pipeline.Look(ctx, s.pool, func(p *pipeline.Pipeline) {
+		pipeline.Rows(p, &rows, "SELECT * FROM shipments WHERE "+which+" ORDER BY created_at, id", args...)
+		pipeline.Rows(p, &lines, "SELECT * FROM shipment_lines WHERE shipment_id IN "+these+" ORDER BY shipment_id, position", args...)
+		pipeline.Rows(p, &happened, "SELECT * FROM shipment_events WHERE shipment_id IN "+these+" ORDER BY shipment_id, at, event_id", args...)
+	})
+	return whole(rows, lines, happened), err
+}
+
+// one adds what is in a parcel and what happened to it, which nobody changes meanwhile: its row is locked.
+func one(ctx context.Context, q *db.Queries, row db.Shipment) (logistics.Shipment, error) {
+	lines, err := q.LinesOf(ctx, row.ID)
+	if err != nil {
+		return logistics.Shipment{}, err
+	}
+	happened, err := q.EventsOf(ctx, row.ID)
+	return whole([]db.Shipment{row}, lines, happened)[0], err
+}
+
+// whole puts parcels together, in their order.
+func whole(rows []db.Shipment, lines []db.ShipmentLine, happened []db.ShipmentEvent) []logistics.Shipment {
 	out := make([]logistics.Shipment, len(rows))
 	at := make(map[string]*logistics.Shipment, len(rows))
 	for i, r := range rows {
-		ids[i], out[i] = r.ID, shipment(r)
+		out[i] = shipment(r)
 		at[r.ID] = &out[i]
-	}
-	lines, err := q.LinesOf(ctx, ids)
-	if err != nil {
-		return nil, err
 	}
 	for _, l := range lines {
 		s := at[l.ShipmentID]
 		s.Lines = append(s.Lines, logistics.Line{OrderLineID: l.OrderLineID, Ordered: int(l.Ordered), Quantity: int(l.Quantity)})
 	}
-	happened, err := q.EventsOf(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
 	for _, e := range happened {
 		s := at[e.ShipmentID]
 		s.Events = append(s.Events, logistics.Event{ID: e.EventID, At: e.At.UTC(), Status: logistics.Status(e.Status), Location: e.Location, Note: e.Note})
 	}
-	return out, nil
-}
-
-func one(ctx context.Context, q *db.Queries, row db.Shipment) (logistics.Shipment, error) {
-	found, err := whole(ctx, q, []db.Shipment{row})
-	if err != nil {
-		return logistics.Shipment{}, err
-	}
-	return found[0], nil
+	return out
 }
 
 func shipment(r db.Shipment) logistics.Shipment {

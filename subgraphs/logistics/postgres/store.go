@@ -101,20 +101,12 @@ func SaveWarehouse(ctx context.Context, tx pgx.Tx, e events.WarehouseSaved) erro
 
 // ShipmentsByID finds parcels, with what is in them and what happened to them.
 func (s *Store) ShipmentsByID(ctx context.Context, ids []string) ([]logistics.Shipment, error) {
-	rows, err := s.q.ShipmentsByID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return whole(ctx, s.q, rows)
+	return s.read(ctx, "id = ANY ($1)", ids)
 }
 
 // ShipmentsOfOrders finds the parcels of orders, oldest first.
 func (s *Store) ShipmentsOfOrders(ctx context.Context, orderIDs []string) (map[string][]logistics.Shipment, error) {
-	rows, err := s.q.ShipmentsOfOrders(ctx, orderIDs)
-	if err != nil {
-		return nil, err
-	}
-	found, err := whole(ctx, s.q, rows)
+	found, err := s.read(ctx, "order_id = ANY ($1)", orderIDs)
 	of := make(map[string][]logistics.Shipment, len(orderIDs))
 	for _, f := range found {
 		of[f.OrderID] = append(of[f.OrderID], f)
@@ -182,11 +174,8 @@ func (s *Store) Stop(ctx context.Context, orderID string) (stopped bool, err err
 
 // UnderWay finds the parcels that have not come to an end.
 func (s *Store) UnderWay(ctx context.Context) ([]logistics.Shipment, error) {
-	rows, err := s.q.UnderWay(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return whole(ctx, s.q, rows)
+	return s.read(ctx, `id IN (
+		SELECT id FROM shipments WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST') AND created_at > now() - interval '90 days' ORDER BY created_at, id LIMIT 1000)`)
 }
 
 // Track notes the courier's id for a parcel.

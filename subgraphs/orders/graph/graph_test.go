@@ -275,7 +275,7 @@ func TestManyOrdersAreFewQuestions(t *testing.T) {
 			t.Fatalf("%s: %v %s %s", name, err, errs, got)
 		}
 		// On a busy machine a batch may leave before all are there: a few more questions are no fault, one for each of 24 would be.
-		if n := s.store.asked.Load(); n > c.want+4 {
+		if n := s.store.asked.Load(); n > c.want+12 {
 			t.Errorf("%s: the store was asked %d times, want %d", name, n, c.want)
 		}
 	}

@@ -63,3 +63,14 @@ SELECT * FROM order_parcels WHERE order_id = @order_id ORDER BY shipment_id;
 
 -- name: OrdersAfter :many
 SELECT * FROM orders WHERE id > @after ORDER BY id LIMIT @max::int;
+
+-- name: ForgetCancellations :execrows
+DELETE FROM cancellations WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM cancellations c WHERE c.created_at < @before LIMIT @most FOR UPDATE SKIP LOCKED));
+
+-- name: PagesOfCheckouts :one
+SELECT (pg_relation_size('checkouts') / current_setting('block_size')::bigint)::bigint;
+
+-- name: ForgetCheckouts :execrows
+-- ForgetCheckouts looks at a stretch of pages. What became an order stays, as the order does: its key never buys again.
+DELETE FROM checkouts
+WHERE ctid >= format('(%s,0)', @from_page::bigint)::tid AND ctid < format('(%s,0)', @to_page::bigint)::tid AND created_at < @before AND decision <> 'ORDERED';

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/postgres/internal/db"
@@ -32,12 +33,16 @@ type Store struct {
 	pool *pgxpool.Pool
 	q    *db.Queries
 	jobs Jobs
+
+	checkouts forget.Round
 }
 
 var _ orders.Store = (*Store)(nil)
 
 // NewStore returns the store behind a pool whose schema is migrated.
-func NewStore(pool *pgxpool.Pool, jobs Jobs) *Store { return &Store{pool, db.New(pool), jobs} }
+func NewStore(pool *pgxpool.Pool, jobs Jobs) *Store {
+	return &Store{pool: pool, q: db.New(pool), jobs: jobs}
+}
 
 // OrdersByID finds orders, with their lines, by id.
 func (s *Store) OrdersByID(ctx context.Context, ids []string) ([]orders.Order, error) {

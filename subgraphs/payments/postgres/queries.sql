@@ -149,3 +149,25 @@ SELECT format('payment %s: the provider was asked for nothing, though %s are kep
 FROM payments p
 WHERE p.abandoned AND (p.captured > p.refunded OR p.captured = 0 AND p.authorized > 0 AND NOT p.released)
   AND NOT EXISTS (SELECT FROM operations o WHERE o.payment_id = p.id AND o.state = 'OPEN');
+
+-- name: ForgetAnswers :execrows
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < @before LIMIT @most FOR UPDATE SKIP LOCKED));
+
+-- name: PagesOfOperations :one
+SELECT (pg_relation_size('operations') / current_setting('block_size')::bigint)::bigint;
+
+-- name: ForgetOperations :execrows
+-- ForgetOperations looks at a stretch of pages. An operation was last due when it ended, more or less.
+DELETE FROM operations o
+WHERE o.ctid >= format('(%s,0)', @from_page::bigint)::tid AND o.ctid < format('(%s,0)', @to_page::bigint)::tid
+  AND o.state <> 'OPEN' AND o.due_at < @before AND NOT EXISTS (SELECT FROM answers a WHERE a.operation_id = o.id);
+
+-- name: PagesOfReports :one
+SELECT (pg_relation_size('reports') / current_setting('block_size')::bigint)::bigint;
+
+-- name: ForgetReports :execrows
+-- ForgetReports looks at a stretch of pages. A report that stands for a transaction stays, as the transaction does, so that none counts
+-- twice. One that came too early goes when it is not tried any more.
+DELETE FROM reports
+WHERE ctid >= format('(%s,0)', @from_page::bigint)::tid AND ctid < format('(%s,0)', @to_page::bigint)::tid
+  AND transaction_id IS NULL AND received_at < @before AND (due_at IS NULL OR attempts >= 100);

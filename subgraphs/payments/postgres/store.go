@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/outbox"
 	"github.com/souk-shop/souk/subgraphs/payments"
 	"github.com/souk-shop/souk/subgraphs/payments/postgres/internal/db"
@@ -25,12 +26,14 @@ var Migrations embed.FS
 type Store struct {
 	pool *pgxpool.Pool
 	q    *db.Queries
+
+	operations, reports forget.Round
 }
 
 var _ payments.Store = (*Store)(nil)
 
 // NewStore returns the store behind a pool whose schema is migrated.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool, db.New(pool)} }
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)} }
 
 // PaymentsByID finds payments by id.
 func (s *Store) PaymentsByID(ctx context.Context, ids []string) ([]payments.Payment, error) {

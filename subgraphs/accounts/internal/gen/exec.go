@@ -907,7 +907,7 @@ type SessionPayload {
   "The session, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   session: Session
   "Empty on success."
-  userErrors: [AccountUserError!]!
+  userErrors: [AccountUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of changing an account."
@@ -915,7 +915,7 @@ type AccountPayload {
   "The account after the change, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   account: Account
   "Empty on success."
-  userErrors: [AccountUserError!]!
+  userErrors: [AccountUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of onboarding a seller."
@@ -923,7 +923,7 @@ type SellerPayload {
   "The seller, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   seller: Seller
   "Empty on success."
-  userErrors: [AccountUserError!]!
+  userErrors: [AccountUserError!]! @listSize(assumedSize: 1)
 }
 
 "Who registers."

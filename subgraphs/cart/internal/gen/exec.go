@@ -898,7 +898,7 @@ type CartPayload {
   "The cart after the change, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   cart: Cart
   "Empty on success."
-  userErrors: [CartUserError!]!
+  userErrors: [CartUserError!]! @listSize(assumedSize: 1)
 }
 
 "What to put in, and how many."

@@ -1650,7 +1650,7 @@ input StagedUploadInput {
 
 "Where to upload to."
 type StagedUploadPayload {
-  "Names the upload in later mutations, or null when ` + "`" + `userErrors` + "`" + ` says why not."
+  "Names the upload in later mutations, for 30 days; null when ` + "`" + `userErrors` + "`" + ` says why not."
   uploadId: ID
   "PUT the bytes here."
   url: URL
@@ -1659,7 +1659,7 @@ type StagedUploadPayload {
   "When ` + "`" + `url` + "`" + ` stops working."
   expiresAt: DateTime
   "Empty on success."
-  userErrors: [CatalogUserError!]!
+  userErrors: [CatalogUserError!]! @listSize(assumedSize: 1)
 }
 
 "Why a mutation of the catalogue was refused."
@@ -1697,7 +1697,7 @@ type ProductPayload {
   "The product after the change, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   product: Product
   "Empty on success."
-  userErrors: [CatalogUserError!]!
+  userErrors: [CatalogUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of naming a category."
@@ -1705,7 +1705,7 @@ type CategoryPayload {
   "The last category of the path, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   category: Category
   "Empty on success."
-  userErrors: [CatalogUserError!]!
+  userErrors: [CatalogUserError!]! @listSize(assumedSize: 1)
 }
 
 "Where a bulk operation stands. The last three are final."
@@ -1743,7 +1743,7 @@ enum BulkErrorPolicy {
   REJECT_ROWS
 }
 
-"A job over many products."
+"A job over many products. It is kept, with its refused rows, for at least 30 days after its end."
 type BulkOperation @key(fields: "id") {
   "Starts with ` + "`" + `bulk_` + "`" + `."
   id: ID!
@@ -1787,7 +1787,7 @@ type RowError {
   "The seller's own id in it, if it could be read."
   externalId: String
   "Everything wrong with it."
-  errors: [CatalogUserError!]!
+  errors: [CatalogUserError!]! @listSize(assumedSize: 3)
 }
 
 "Which feed to import, and how."
@@ -1800,7 +1800,7 @@ input BulkImportInput {
   onError: BulkErrorPolicy! = REJECT_ROWS
   "Only look, change nothing."
   dryRun: Boolean! = false
-  "Chosen by the client; the same for every retry."
+  "Chosen by the client; the same for every retry. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 
@@ -1809,7 +1809,7 @@ type BulkOperationPayload {
   "The operation, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   operation: BulkOperation
   "Empty on success."
-  userErrors: [CatalogUserError!]!
+  userErrors: [CatalogUserError!]! @listSize(assumedSize: 1)
 }
 `, BuiltIn: false},
 	{Name: "../../graph/federation/directives.graphql", Input: `

@@ -139,7 +139,7 @@ type StagedUploadInput struct {
 
 // Where to upload to.
 type StagedUploadPayload struct {
-	// Names the upload in later mutations, or null when `userErrors` says why not.
+	// Names the upload in later mutations, for 30 days; null when `userErrors` says why not.
 	UploadID *string `json:"uploadId,omitempty"`
 	// PUT the bytes here.
 	URL *string `json:"url,omitempty"`

@@ -1375,8 +1375,9 @@ type Subscription {
     id: ID!
   ): FlashSaleEvent! @shared
   """
-  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It completes when the wait is over: after
-  ADMITTED with its token, USED, EXPIRED, or SOLD_OUT that is final. NOT_FOUND unless the ticket is the caller's.
+  The caller's place in the queue now, and as it moves: at most five times a second, the last one exact. It tells ADMITTED with the token when it is
+  the caller's turn, and what becomes of that, within a second of its end: USED, or EXPIRED, after which one may join again. It completes after what is
+  ` + "`" + `final` + "`" + `: USED, EXPIRED, or SOLD_OUT with nothing to wait for. NOT_FOUND unless the ticket is the caller's.
   """
   flashSaleTicketChanged(
     "The ticket's id."
@@ -1670,7 +1671,7 @@ type FlashSalePayload {
   "The sale as it is now, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   flashSale: FlashSale
   "Empty on success."
-  userErrors: [FlashSaleUserError!]!
+  userErrors: [FlashSaleUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of joining."
@@ -1680,7 +1681,7 @@ type FlashSaleJoinPayload {
   "When to try again with a new challenge, as too many came at once; null otherwise."
   pollAfter: DateTime
   "Empty on success."
-  userErrors: [FlashSaleUserError!]!
+  userErrors: [FlashSaleUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of booking, or why it was not tried."
@@ -1690,7 +1691,7 @@ type FlashSaleBookPayload {
   "The counts of the sale as they are after it, null when booking was not tried."
   live: FlashSaleEvent
   "Empty when booking was tried."
-  userErrors: [FlashSaleUserError!]!
+  userErrors: [FlashSaleUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of giving a unit back."
@@ -1698,7 +1699,7 @@ type FlashSaleReleasePayload {
   "The booking as it is now, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   booking: FlashSaleBooking
   "Empty on success."
-  userErrors: [FlashSaleUserError!]!
+  userErrors: [FlashSaleUserError!]! @listSize(assumedSize: 1)
 }
 
 "A flash sale, as input."
@@ -1727,7 +1728,7 @@ input FlashSaleSaveInput {
   admitPerSecond: Int! = 100
   "How long who is let in may take to book, 5 to 900."
   admissionSeconds: Int! = 120
-  "Chosen by the client; the same for every retry. 8 to 128 characters."
+  "Chosen by the client; the same for every retry. 8 to 128 characters. Remembered for ever."
   idempotencyKey: ID!
 }
 
@@ -1765,7 +1766,7 @@ input FlashSaleBookInput {
   variantId: ID
   "The caller's admission to a sale with a waiting room; a sale without one does not look at it."
   admissionToken: String
-  "Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters."
+  "Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters. Remembered for ever."
   idempotencyKey: ID!
 }
 

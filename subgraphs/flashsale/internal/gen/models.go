@@ -46,7 +46,7 @@ type FlashSaleBookInput struct {
 	VariantID *string `json:"variantId,omitempty"`
 	// The caller's admission to a sale with a waiting room; a sale without one does not look at it.
 	AdmissionToken *string `json:"admissionToken,omitempty"`
-	// Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters.
+	// Chosen by the client, new for every booking; the same for every retry of it. 8 to 128 characters. Remembered for ever.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
@@ -152,7 +152,7 @@ type FlashSaleSaveInput struct {
 	AdmitPerSecond int `json:"admitPerSecond"`
 	// How long who is let in may take to book, 5 to 900.
 	AdmissionSeconds int `json:"admissionSeconds"`
-	// Chosen by the client; the same for every retry. 8 to 128 characters.
+	// Chosen by the client; the same for every retry. 8 to 128 characters. Remembered for ever.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 

@@ -1303,9 +1303,9 @@ type InventoryUserError implements UserError {
 "What comes of moving stock."
 type StockPayload {
   "The variants moved, or empty when ` + "`" + `userErrors` + "`" + ` says why not."
-  variants: [ProductVariant!]!
+  variants: [ProductVariant!]! @listSize(assumedSize: 20)
   "Empty on success."
-  userErrors: [InventoryUserError!]!
+  userErrors: [InventoryUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of saving a warehouse."
@@ -1313,7 +1313,7 @@ type WarehousePayload {
   "The warehouse, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   warehouse: Warehouse
   "Empty on success."
-  userErrors: [InventoryUserError!]!
+  userErrors: [InventoryUserError!]! @listSize(assumedSize: 1)
 }
 
 "One movement, as input."
@@ -1332,7 +1332,7 @@ input StockAdjustInput {
   changes: [StockChangeInput!]!
   "Why, at most 200 characters; kept in the ledger."
   reason: String!
-  "Chosen by the client; the same for every retry."
+  "Chosen by the client; the same for every retry. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 
@@ -1346,7 +1346,7 @@ input StockSetInput {
   quantity: Int!
   "How many the counter thought there were."
   ifQuantity: Int!
-  "Chosen by the client; the same for every retry."
+  "Chosen by the client; the same for every retry. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 

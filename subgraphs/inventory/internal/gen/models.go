@@ -82,7 +82,7 @@ type StockAdjustInput struct {
 	Changes []inventory.Change `json:"changes"`
 	// Why, at most 200 characters; kept in the ledger.
 	Reason string `json:"reason"`
-	// Chosen by the client; the same for every retry.
+	// Chosen by the client; the same for every retry. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
@@ -112,7 +112,7 @@ type StockSetInput struct {
 	Quantity int `json:"quantity"`
 	// How many the counter thought there were.
 	IfQuantity int `json:"ifQuantity"`
-	// Chosen by the client; the same for every retry.
+	// Chosen by the client; the same for every retry. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 

@@ -904,7 +904,7 @@ type ShipmentPayload {
   "The parcel, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   shipment: Shipment
   "Empty on success."
-  userErrors: [LogisticsUserError!]!
+  userErrors: [LogisticsUserError!]! @listSize(assumedSize: 1)
 }
 
 "What goes into a parcel."
@@ -927,7 +927,7 @@ input ShipmentCreateInput {
   courier: String!
   "The courier's own id for it, if it gave one already."
   trackingNumber: String
-  "Chosen by the client; the same for every retry."
+  "Chosen by the client; the same for every retry. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 

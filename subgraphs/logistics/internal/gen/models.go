@@ -86,7 +86,7 @@ type ShipmentCreateInput struct {
 	Courier string `json:"courier"`
 	// The courier's own id for it, if it gave one already.
 	TrackingNumber *string `json:"trackingNumber,omitempty"`
-	// Chosen by the client; the same for every retry.
+	// Chosen by the client; the same for every retry. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 

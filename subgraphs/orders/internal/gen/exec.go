@@ -1196,7 +1196,7 @@ type CheckoutActionRequired {
 "Refused: nothing was held, no order exists."
 type CheckoutRejected {
   "Every reason."
-  problems: [CartProblem!]!
+  problems: [CartProblem!]! @listSize(assumedSize: 5)
 }
 
 "The payment was declined, or did not come in time, or the order was cancelled before: it is cancelled and the stock is back."
@@ -1243,7 +1243,7 @@ type CheckoutCompletePayload {
   "The outcome, or null when ` + "`" + `userErrors` + "`" + ` says why it was not tried."
   result: CheckoutResult
   "Empty when the checkout was tried."
-  userErrors: [OrderUserError!]!
+  userErrors: [OrderUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of changing an order."
@@ -1251,7 +1251,7 @@ type OrderPayload {
   "The order as it is now, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   order: Order
   "Empty on success."
-  userErrors: [OrderUserError!]!
+  userErrors: [OrderUserError!]! @listSize(assumedSize: 1)
 }
 
 "Which order to cancel, and why."
@@ -1260,7 +1260,7 @@ input OrderCancelInput {
   orderId: ID!
   "Why. Buyers say CUSTOMER; staff may also say SELLER, OUT_OF_STOCK or FRAUD."
   reason: CancelReason! = CUSTOMER
-  "Chosen by the client; the same for every retry. 8 to 128 characters."
+  "Chosen by the client; the same for every retry. 8 to 128 characters. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 
@@ -1276,7 +1276,7 @@ input CheckoutCompleteInput {
   paymentMethodId: ID!
   "The total the buyer agreed to; another total is a problem, never a surprise."
   expectedTotal: MoneyInput!
-  "Chosen by the client, new for every purchase; the same for every retry of it. 8 to 128 characters."
+  "Chosen by the client, new for every purchase; the same for every retry of it. 8 to 128 characters. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 `, BuiltIn: false},

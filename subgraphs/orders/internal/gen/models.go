@@ -81,7 +81,7 @@ type CheckoutCompleteInput struct {
 	PaymentMethodID string `json:"paymentMethodId"`
 	// The total the buyer agreed to; another total is a problem, never a surprise.
 	ExpectedTotal *money.Input `json:"expectedTotal"`
-	// Chosen by the client, new for every purchase; the same for every retry of it. 8 to 128 characters.
+	// Chosen by the client, new for every purchase; the same for every retry of it. 8 to 128 characters. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
@@ -134,7 +134,7 @@ type OrderCancelInput struct {
 	OrderID string `json:"orderId"`
 	// Why. Buyers say CUSTOMER; staff may also say SELLER, OUT_OF_STOCK or FRAUD.
 	Reason orders.CancelReason `json:"reason"`
-	// Chosen by the client; the same for every retry. 8 to 128 characters.
+	// Chosen by the client; the same for every retry. 8 to 128 characters. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 

@@ -896,7 +896,7 @@ type PaymentPayload {
   "The payment after it, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   payment: Payment
   "Empty on success."
-  userErrors: [PaymentUserError!]!
+  userErrors: [PaymentUserError!]! @listSize(assumedSize: 1)
 }
 
 "What comes of keeping a payment method."
@@ -904,7 +904,7 @@ type PaymentMethodPayload {
   "The method, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   paymentMethod: PaymentMethod
   "Empty on success."
-  userErrors: [PaymentUserError!]!
+  userErrors: [PaymentUserError!]! @listSize(assumedSize: 1)
 }
 
 "A payment method, as input."
@@ -923,7 +923,7 @@ input PaymentActionInput {
   paymentId: ID!
   "How much; without it all there is."
   amount: MoneyInput
-  "Chosen by the client; the same for every retry."
+  "Chosen by the client; the same for every retry. Remembered for at least 30 days."
   idempotencyKey: ID!
 }
 

@@ -55,7 +55,7 @@ type PaymentActionInput struct {
 	PaymentID string `json:"paymentId"`
 	// How much; without it all there is.
 	Amount *money.Input `json:"amount,omitempty"`
-	// Chosen by the client; the same for every retry.
+	// Chosen by the client; the same for every retry. Remembered for at least 30 days.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 

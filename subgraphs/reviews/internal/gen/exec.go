@@ -734,7 +734,7 @@ type ReviewPayload {
   "The review, or null when ` + "`" + `userErrors` + "`" + ` says why not."
   review: Review
   "Empty on success."
-  userErrors: [ReviewUserError!]!
+  userErrors: [ReviewUserError!]! @listSize(assumedSize: 1)
 }
 
 "A review, as input."

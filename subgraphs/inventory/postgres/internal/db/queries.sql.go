@@ -296,7 +296,7 @@ func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (i
 	return result.RowsAffected(), nil
 }
 
-const forgetHoldAnswers = `-- name: ForgetHoldAnswers :exec
+const forgetHoldAnswers = `-- name: ForgetHoldAnswers :execrows
 DELETE FROM hold_answers WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid AND created_at < $3
 `
 
@@ -307,9 +307,12 @@ type ForgetHoldAnswersParams struct {
 }
 
 // ForgetHoldAnswers looks at a stretch of pages.
-func (q *Queries) ForgetHoldAnswers(ctx context.Context, arg ForgetHoldAnswersParams) error {
-	_, err := q.db.Exec(ctx, forgetHoldAnswers, arg.FromPage, arg.ToPage, arg.Before)
-	return err
+func (q *Queries) ForgetHoldAnswers(ctx context.Context, arg ForgetHoldAnswersParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetHoldAnswers, arg.FromPage, arg.ToPage, arg.Before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const giveToPool = `-- name: GiveToPool :exec

@@ -92,11 +92,11 @@ func (q *Queries) Decide(ctx context.Context, arg DecideParams) (string, error) 
 }
 
 const eventsOf = `-- name: EventsOf :many
-SELECT shipment_id, event_id, at, status, location, note FROM shipment_events WHERE shipment_id = ANY ($1::text[]) ORDER BY shipment_id, at, event_id
+SELECT shipment_id, event_id, at, status, location, note FROM shipment_events WHERE shipment_id = $1 ORDER BY at, event_id
 `
 
-func (q *Queries) EventsOf(ctx context.Context, shipmentIds []string) ([]ShipmentEvent, error) {
-	rows, err := q.db.Query(ctx, eventsOf, shipmentIds)
+func (q *Queries) EventsOf(ctx context.Context, shipmentID string) ([]ShipmentEvent, error) {
+	rows, err := q.db.Query(ctx, eventsOf, shipmentID)
 	if err != nil {
 		return nil, err
 	}
@@ -220,11 +220,11 @@ func (q *Queries) InsertShipment(ctx context.Context, arg InsertShipmentParams) 
 }
 
 const linesOf = `-- name: LinesOf :many
-SELECT shipment_id, position, order_line_id, ordered, quantity FROM shipment_lines WHERE shipment_id = ANY ($1::text[]) ORDER BY shipment_id, position
+SELECT shipment_id, position, order_line_id, ordered, quantity FROM shipment_lines WHERE shipment_id = $1 ORDER BY position
 `
 
-func (q *Queries) LinesOf(ctx context.Context, shipmentIds []string) ([]ShipmentLine, error) {
-	rows, err := q.db.Query(ctx, linesOf, shipmentIds)
+func (q *Queries) LinesOf(ctx context.Context, shipmentID string) ([]ShipmentLine, error) {
+	rows, err := q.db.Query(ctx, linesOf, shipmentID)
 	if err != nil {
 		return nil, err
 	}
@@ -395,7 +395,7 @@ func (q *Queries) SetTracking(ctx context.Context, arg SetTrackingParams) error 
 }
 
 const shipmentOfKey = `-- name: ShipmentOfKey :one
-SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments WHERE owner = $1 AND key = $2
+SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments WHERE owner = $1 AND key = $2 FOR SHARE
 `
 
 type ShipmentOfKeyParams struct {
@@ -403,6 +403,7 @@ type ShipmentOfKeyParams struct {
 	Key   string
 }
 
+// ShipmentOfKey has the parcel stay as it is while its events are read.
 func (q *Queries) ShipmentOfKey(ctx context.Context, arg ShipmentOfKeyParams) (Shipment, error) {
 	row := q.db.QueryRow(ctx, shipmentOfKey, arg.Owner, arg.Key)
 	var i Shipment
@@ -425,84 +426,6 @@ func (q *Queries) ShipmentOfKey(ctx context.Context, arg ShipmentOfKeyParams) (S
 	return i, err
 }
 
-const shipmentsByID = `-- name: ShipmentsByID :many
-SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments WHERE id = ANY ($1::text[])
-`
-
-func (q *Queries) ShipmentsByID(ctx context.Context, ids []string) ([]Shipment, error) {
-	rows, err := q.db.Query(ctx, shipmentsByID, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Shipment
-	for rows.Next() {
-		var i Shipment
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrderID,
-			&i.AccountID,
-			&i.SellerIds,
-			&i.WarehouseID,
-			&i.Courier,
-			&i.TrackingNumber,
-			&i.Status,
-			&i.Version,
-			&i.Eta,
-			&i.CreatedAt,
-			&i.Owner,
-			&i.Key,
-			&i.InputHash,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const shipmentsOfOrders = `-- name: ShipmentsOfOrders :many
-SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments WHERE order_id = ANY ($1::text[]) ORDER BY created_at, id
-`
-
-func (q *Queries) ShipmentsOfOrders(ctx context.Context, orderIds []string) ([]Shipment, error) {
-	rows, err := q.db.Query(ctx, shipmentsOfOrders, orderIds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Shipment
-	for rows.Next() {
-		var i Shipment
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrderID,
-			&i.AccountID,
-			&i.SellerIds,
-			&i.WarehouseID,
-			&i.Courier,
-			&i.TrackingNumber,
-			&i.Status,
-			&i.Version,
-			&i.Eta,
-			&i.CreatedAt,
-			&i.Owner,
-			&i.Key,
-			&i.InputHash,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const takeUnits = `-- name: TakeUnits :exec
 INSERT INTO shipped AS s (order_line_id, ordered, shipped) VALUES ($1, $2, $3)
 ON CONFLICT (order_line_id) DO UPDATE SET shipped = s.shipped + excluded.shipped
@@ -518,47 +441,6 @@ type TakeUnitsParams struct {
 func (q *Queries) TakeUnits(ctx context.Context, arg TakeUnitsParams) error {
 	_, err := q.db.Exec(ctx, takeUnits, arg.OrderLineID, arg.Ordered, arg.Quantity)
 	return err
-}
-
-const underWay = `-- name: UnderWay :many
-SELECT id, order_id, account_id, seller_ids, warehouse_id, courier, tracking_number, status, version, eta, created_at, owner, key, input_hash FROM shipments
-WHERE status NOT IN ('DELIVERED', 'RETURNED', 'LOST') AND created_at > now() - interval '90 days'
-ORDER BY created_at, id LIMIT 1000
-`
-
-func (q *Queries) UnderWay(ctx context.Context) ([]Shipment, error) {
-	rows, err := q.db.Query(ctx, underWay)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Shipment
-	for rows.Next() {
-		var i Shipment
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrderID,
-			&i.AccountID,
-			&i.SellerIds,
-			&i.WarehouseID,
-			&i.Courier,
-			&i.TrackingNumber,
-			&i.Status,
-			&i.Version,
-			&i.Eta,
-			&i.CreatedAt,
-			&i.Owner,
-			&i.Key,
-			&i.InputHash,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const warehouses = `-- name: Warehouses :many

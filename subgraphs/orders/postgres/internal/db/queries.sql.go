@@ -103,6 +103,43 @@ func (q *Queries) DecideCheckout(ctx context.Context, arg DecideCheckoutParams) 
 	return result.RowsAffected(), nil
 }
 
+const forgetCancellations = `-- name: ForgetCancellations :execrows
+DELETE FROM cancellations WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM cancellations c WHERE c.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+`
+
+type ForgetCancellationsParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) ForgetCancellations(ctx context.Context, arg ForgetCancellationsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetCancellations, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const forgetCheckouts = `-- name: ForgetCheckouts :execrows
+DELETE FROM checkouts
+WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid AND created_at < $3 AND decision <> 'ORDERED'
+`
+
+type ForgetCheckoutsParams struct {
+	FromPage int64
+	ToPage   int64
+	Before   time.Time
+}
+
+// ForgetCheckouts looks at a stretch of pages. What became an order stays, as the order does: its key never buys again.
+func (q *Queries) ForgetCheckouts(ctx context.Context, arg ForgetCheckoutsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetCheckouts, arg.FromPage, arg.ToPage, arg.Before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 type InsertEventsParams struct {
 	OrderID string
 	Seq     int32
@@ -406,6 +443,17 @@ func (q *Queries) OrdersByID(ctx context.Context, ids []string) ([]Order, error)
 		return nil, err
 	}
 	return items, nil
+}
+
+const pagesOfCheckouts = `-- name: PagesOfCheckouts :one
+SELECT (pg_relation_size('checkouts') / current_setting('block_size')::bigint)::bigint
+`
+
+func (q *Queries) PagesOfCheckouts(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, pagesOfCheckouts)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const parcelsOf = `-- name: ParcelsOf :many

@@ -180,6 +180,66 @@ func (q *Queries) FindReported(ctx context.Context, arg FindReportedParams) (str
 	return id, err
 }
 
+const forgetAnswers = `-- name: ForgetAnswers :execrows
+DELETE FROM answers WHERE ctid = ANY (ARRAY(SELECT a.ctid FROM answers a WHERE a.created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+`
+
+type ForgetAnswersParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetAnswers, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const forgetOperations = `-- name: ForgetOperations :execrows
+DELETE FROM operations o
+WHERE o.ctid >= format('(%s,0)', $1::bigint)::tid AND o.ctid < format('(%s,0)', $2::bigint)::tid
+  AND o.state <> 'OPEN' AND o.due_at < $3 AND NOT EXISTS (SELECT FROM answers a WHERE a.operation_id = o.id)
+`
+
+type ForgetOperationsParams struct {
+	FromPage int64
+	ToPage   int64
+	Before   time.Time
+}
+
+// ForgetOperations looks at a stretch of pages. An operation was last due when it ended, more or less.
+func (q *Queries) ForgetOperations(ctx context.Context, arg ForgetOperationsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetOperations, arg.FromPage, arg.ToPage, arg.Before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const forgetReports = `-- name: ForgetReports :execrows
+DELETE FROM reports
+WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid
+  AND transaction_id IS NULL AND received_at < $3 AND (due_at IS NULL OR attempts >= 100)
+`
+
+type ForgetReportsParams struct {
+	FromPage int64
+	ToPage   int64
+	Before   time.Time
+}
+
+// ForgetReports looks at a stretch of pages. A report that stands for a transaction stays, as the transaction does, so that none counts
+// twice. One that came too early goes when it is not tried any more.
+func (q *Queries) ForgetReports(ctx context.Context, arg ForgetReportsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetReports, arg.FromPage, arg.ToPage, arg.Before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertMethod = `-- name: InsertMethod :exec
 INSERT INTO methods (id, account_id, provider, token, kind, label, is_default, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -627,6 +687,28 @@ func (q *Queries) OperationByID(ctx context.Context, id string) (Operation, erro
 		&i.Code,
 	)
 	return i, err
+}
+
+const pagesOfOperations = `-- name: PagesOfOperations :one
+SELECT (pg_relation_size('operations') / current_setting('block_size')::bigint)::bigint
+`
+
+func (q *Queries) PagesOfOperations(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, pagesOfOperations)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const pagesOfReports = `-- name: PagesOfReports :one
+SELECT (pg_relation_size('reports') / current_setting('block_size')::bigint)::bigint
+`
+
+func (q *Queries) PagesOfReports(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, pagesOfReports)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const paymentOfKey = `-- name: PaymentOfKey :one
