@@ -53,6 +53,14 @@ func stateOf(available int) State {
 	return InStock
 }
 
+// States returns the state for no units that can be had, for 1 and so on; the last is for all numbers above.
+func States() (states []State) {
+	for n := range low + 2 {
+		states = append(states, stateOf(n))
+	}
+	return states
+}
+
 // Changed returns the event that tells of the stock.
 func (s Stock) Changed() events.StockChanged {
 	return events.StockChanged{

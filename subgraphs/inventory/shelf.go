@@ -163,26 +163,6 @@ func (s *Shelf) Set(c Count, key string) error {
 	return err
 }
 
-// End does with the units of a hold, or of a sale that is undone, what its new status means.
-func (s *Shelf) End(r Reservation) error {
-	kind, sign := map[Status]Kind{Committed: Commit, Restocked: Restock, Released: Release, Expired: Expire}[r.Status], -1
-	if r.Status == Restocked {
-		sign = 1
-	}
-	return s.all(func() error {
-		for _, l := range r.Lines {
-			err := s.move(Movement{
-				Kind: kind, VariantID: l.VariantID, WarehouseID: l.WarehouseID, Quantity: sign * l.Quantity,
-				ReservationID: r.ID, OrderID: r.OrderID,
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // all undoes what fn moved when it fails.
 func (s *Shelf) all(fn func() error) error {
 	before := len(s.moved)

@@ -1,10 +1,15 @@
 package postgres_test
 
 import (
+	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // cpu reports what n holds cost since it was called: CPU time of this process, and of the server. Unlike the time by the clock it says
@@ -44,4 +49,34 @@ func (s *shop) serverCPU(b *testing.B) (sum time.Duration) {
 		}
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// instructions reports what the server executes for each of n, on the connections that there are by now, where perf can count it. It is the
+// same on a busy machine, within half a per cent.
+func instructions(b *testing.B, pool *pgxpool.Pool) (report func(n int)) {
+	b.Helper()
+	var pids string
+	if err := pool.QueryRow(b.Context(), `SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE datname = current_database()`).Scan(&pids); err != nil {
+		b.Fatal(err)
+	}
+	perf := exec.Command("perf", "stat", "-x,", "-e", "instructions:u", "-p", pids)
+	var said strings.Builder
+	perf.Stderr = &said
+	if err := perf.Start(); err != nil {
+		b.Log(err)
+		return func(int) {}
+	}
+	time.Sleep(300 * time.Millisecond) // it says nothing when it begins
+	return func(n int) {
+		if err := perf.Process.Signal(os.Interrupt); err != nil {
+			b.Fatal(err)
+		}
+		_ = perf.Wait() // says how it was interrupted
+		counted, _, _ := strings.Cut(said.String(), ",")
+		if all, err := strconv.ParseFloat(counted, 64); err != nil {
+			b.Log(said.String())
+		} else {
+			b.ReportMetric(all/1000/float64(n), "server-kinstructions/op")
+		}
+	}
 }

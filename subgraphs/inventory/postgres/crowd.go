@@ -11,7 +11,6 @@ import (
 	"github.com/souk-shop/souk/internal/batch"
 	"github.com/souk-shop/souk/internal/id"
 	"github.com/souk-shop/souk/internal/outage"
-	"github.com/souk-shop/souk/internal/pipeline"
 	"github.com/souk-shop/souk/subgraphs/inventory"
 )
 
@@ -137,21 +136,18 @@ func (c *Crowd) End(ctx context.Context, reservationID string, to inventory.Stat
 }
 
 // endAll does in one transaction what End does for each.
-func (c *Crowd) endAll(ctx context.Context, _ string, calls []endCall) (results []batch.Result[inventory.Status], err error) {
+func (c *Crowd) endAll(ctx context.Context, _ string, calls []endCall) ([]batch.Result[inventory.Status], error) {
 	at := calls[0].at
 	for _, call := range calls {
 		at = later(at, call.at)
 	}
-	err = c.again(ctx, func(p *pipeline.Pipeline) error {
-		is, _, err := end(ctx, p, calls, at)
-		results = make([]batch.Result[inventory.Status], len(is))
-		for i, status := range is {
-			if results[i].Value = status; status == "" {
-				results[i].Err = inventory.ErrNoReservation
-			}
+	is, err := c.end(ctx, calls, at)
+	results := make([]batch.Result[inventory.Status], len(is))
+	for i, status := range is {
+		if results[i].Value = status; status == "" {
+			results[i].Err = inventory.ErrNoReservation
 		}
-		return err
-	})
+	}
 	return results, err
 }
 

@@ -41,6 +41,9 @@ func TestInACrowd(t *testing.T) {
 		"the audit finds damage":                TestTheAuditFindsDamage,
 		"a hold that cannot end hurts no other": TestAHoldThatCannotEndHurtsNoOther,
 		"who ends it first":                     TestWhoEndsItFirst,
+		"who comes too late hurts no other":     TestWhoComesTooLateHurtsNoOther,
+		"an end tells the stock":                TestAnEndTellsTheStock,
+		"an ending moves its stock":             TestAnEndingMovesItsStock,
 	} {
 		t.Run(name, test)
 	}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,6 +39,7 @@ func (s *Store) Expire(ctx context.Context, at time.Time, most int) (n int, err 
 
 // expireSome does so for the sheets of one transaction, and tells whether there may be more.
 func (s *Store) expireSome(ctx context.Context, at time.Time, most int) (n int, more bool, err error) {
+	e := &ended{}
 	err = s.again(ctx, func(p *pipeline.Pipeline) error {
 		var variants []string
 		var seqs []int64
@@ -61,15 +61,21 @@ func (s *Store) expireSome(ctx context.Context, at time.Time, most int) (n int, 
 		if err := p.Send(ctx); err != nil || len(variants) == 0 {
 			return err
 		}
-		var err error
-		if len(calls) > 0 {
-			_, n, err = end(ctx, p, calls, at)
-		}
-		_, failed := p.Exec(ctx, lookAgain, variants, seqs)
 		more = len(variants) == sheetsAtOnce
-		return errors.Join(err, failed)
+		if len(calls) > 0 {
+			var err error
+			if e, err = queueEnds(ctx, p, calls, at); err != nil {
+				return err
+			}
+		}
+		_, err := p.Exec(ctx, lookAgain, variants, seqs)
+		return err
 	})
-	return n, more, err
+	if err != nil {
+		return 0, false, err
+	}
+	s.learnOf(e)
+	return len(e.statuses), more, nil
 }
 
 // Due lists holds whose time is up.

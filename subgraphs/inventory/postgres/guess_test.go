@@ -89,3 +89,46 @@ func TestAGuessKeepsTheRules(t *testing.T) {
 	s.want(v, 3, 3)
 	s.sound()
 }
+
+// Who ends a hold knows how that leaves the stock, and so is the next hold of this process decided on it.
+func TestAHoldAfterAnEndIsGuessedRight(t *testing.T) {
+	s, metrics := setup(t), prometheus.NewRegistry()
+	w, w2 := s.warehouse("BLR-1"), s.warehouse("DEL-1")
+	v := s.stocked(20, w, w2)
+	store := postgres.NewStore(s.pool).Gather(postgres.Meeting, metrics)
+	s.inv, s.store = inventory.New(store, sellsAll{}, s.clock), store
+	s.held(lines(1, v)...) // behind the lock, for nothing is known yet
+	const n = 6
+	for i := range n {
+		r := s.held(lines(1, v)...)
+		how := s.inv.Release
+		if i%2 == 0 {
+			how = s.inv.Commit
+		}
+		if _, err := how(t.Context(), ref(r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.clock.Advance(15 * time.Minute)
+	if ended, err := s.store.Expire(t.Context(), s.clock.Now(), 10); err != nil || ended != 1 {
+		t.Error(ended, err)
+	}
+	s.held(lines(10, v)...)
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guesses := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() == "souk_inventory_guesses_total" {
+			for _, m := range f.GetMetric() {
+				guesses[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if guesses["right"] != n+1 || guesses["wrong"] != 0 {
+		t.Errorf("%v", guesses)
+	}
+	s.want(v, 40-n/2, 10)
+	s.sound()
+}

@@ -41,20 +41,16 @@ type turn struct {
 
 // take locks variants, and returns all there is of them. It sends the pipeline, with what was queued before and what also queues.
 func take(ctx context.Context, p *pipeline.Pipeline, variantIDs []string, at time.Time, also func()) (*turn, error) {
-	return takeBy(ctx, p, lockStock, levelsOf, at, also, variantIDs)
-}
-
-func takeBy(ctx context.Context, p *pipeline.Pipeline, lock, levels string, at time.Time, also func(), args ...any) (*turn, error) {
 	var stocks []inventory.Stock
 	var there []inventory.Level
-	p.Collect(lock, args...)(func(row pgx.Rows) error {
+	p.Collect(lockStock, variantIDs)(func(row pgx.Rows) error {
 		var r db.Stock
 		var productID string
 		err := row.Scan(&r.VariantID, &r.Seq, &r.OnHand, &r.Held, &productID)
 		stocks = append(stocks, stock(r, productID))
 		return err
 	})
-	p.Collect(levels, args...)(func(row pgx.Rows) error {
+	p.Collect(levelsOf, variantIDs)(func(row pgx.Rows) error {
 		var r db.Level
 		err := row.Scan(&r.VariantID, &r.WarehouseID, &r.OnHand, &r.Held)
 		there = append(there, level(r))
@@ -122,7 +118,6 @@ func (t *turn) move(ctx context.Context, moved []inventory.Movement) error {
 		ledger.Kinds, ledger.Quantities = append(ledger.Kinds, string(m.Kind)), append(ledger.Quantities, int32(m.Quantity))
 		ledger.WarehouseIds = append(ledger.WarehouseIds, m.WarehouseID)
 		ledger.OnHandAfter, ledger.HeldAfter = append(ledger.OnHandAfter, int32(m.OnHandAfter)), append(ledger.HeldAfter, int32(m.HeldAfter))
-		ledger.ReservationIds, ledger.OrderIds = append(ledger.ReservationIds, m.ReservationID), append(ledger.OrderIds, m.OrderID)
 		ledger.PoolIds = append(ledger.PoolIds, m.PoolID)
 		ledger.Reasons, ledger.IdempotencyKeys = append(ledger.Reasons, m.Reason), append(ledger.IdempotencyKeys, m.IdempotencyKey)
 		onHand, held := m.Effect()

@@ -92,13 +92,13 @@ FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@warehouse_ids::
 WHERE l.variant_id = d.variant_id AND l.warehouse_id = d.warehouse_id;
 
 -- name: AddMovements :exec
-INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
+INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, @at, kind, quantity, warehouse_id, on_hand_after, held_after,
-       nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
+       nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest(@variant_ids::text[]) AS variant_id, unnest(@seqs::bigint[]) AS seq, unnest(@kinds::text[]) AS kind,
              unnest(@quantities::int[]) AS quantity, unnest(@warehouse_ids::text[]) AS warehouse_id,
              unnest(@on_hand_after::int[]) AS on_hand_after, unnest(@held_after::int[]) AS held_after,
-             unnest(@reservation_ids::text[]) AS reservation_id, unnest(@order_ids::text[]) AS order_id, unnest(@pool_ids::text[]) AS pool_id,
+             unnest(@pool_ids::text[]) AS pool_id,
              unnest(@reasons::text[]) AS reason, unnest(@idempotency_keys::text[]) AS idempotency_key) AS m;
 
 -- name: GiveToPool :exec
@@ -116,9 +116,6 @@ INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_i
                     tails, places, quantities, order_ids, account_ids, keys, expires_at)
 VALUES (@variant_id, @first_seq, @last_seq, @id, @at, @due_at, @warehouse_ids, @on_hand_after, @held_after,
         @tails, @places, @quantities, @order_ids, @account_ids, @keys, @expires_at);
-
--- name: AddEndings :exec
-INSERT INTO endings (reservation_id, status, at) SELECT unnest(@reservation_ids::text[]), unnest(@statuses::text[]), @at;
 
 -- name: AddHoldAnswers :exec
 -- AddHoldAnswers fails when one of the keys was answered meanwhile.

@@ -34,21 +34,6 @@ func (q *Queries) AddAnswer(ctx context.Context, arg AddAnswerParams) error {
 	return err
 }
 
-const addEndings = `-- name: AddEndings :exec
-INSERT INTO endings (reservation_id, status, at) SELECT unnest($1::text[]), unnest($2::text[]), $3
-`
-
-type AddEndingsParams struct {
-	ReservationIds []string
-	Statuses       []string
-	At             time.Time
-}
-
-func (q *Queries) AddEndings(ctx context.Context, arg AddEndingsParams) error {
-	_, err := q.db.Exec(ctx, addEndings, arg.ReservationIds, arg.Statuses, arg.At)
-	return err
-}
-
 const addHoldAnswers = `-- name: AddHoldAnswers :exec
 INSERT INTO hold_answers (key, input, reservation_id, short, created_at)
 SELECT key, input, nullif(reservation_id, ''), nullif(short, '')::jsonb, $1
@@ -103,14 +88,14 @@ func (q *Queries) AddItems(ctx context.Context, arg AddItemsParams) error {
 }
 
 const addMovements = `-- name: AddMovements :exec
-INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id, order_id, pool_id, reason, idempotency_key)
+INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, pool_id, reason, idempotency_key)
 SELECT variant_id, seq, $1, kind, quantity, warehouse_id, on_hand_after, held_after,
-       nullif(reservation_id, ''), nullif(order_id, ''), nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
+       nullif(pool_id, ''), nullif(reason, ''), nullif(idempotency_key, '')
 FROM (SELECT unnest($2::text[]) AS variant_id, unnest($3::bigint[]) AS seq, unnest($4::text[]) AS kind,
              unnest($5::int[]) AS quantity, unnest($6::text[]) AS warehouse_id,
              unnest($7::int[]) AS on_hand_after, unnest($8::int[]) AS held_after,
-             unnest($9::text[]) AS reservation_id, unnest($10::text[]) AS order_id, unnest($11::text[]) AS pool_id,
-             unnest($12::text[]) AS reason, unnest($13::text[]) AS idempotency_key) AS m
+             unnest($9::text[]) AS pool_id,
+             unnest($10::text[]) AS reason, unnest($11::text[]) AS idempotency_key) AS m
 `
 
 type AddMovementsParams struct {
@@ -122,8 +107,6 @@ type AddMovementsParams struct {
 	WarehouseIds    []string
 	OnHandAfter     []int32
 	HeldAfter       []int32
-	ReservationIds  []string
-	OrderIds        []string
 	PoolIds         []string
 	Reasons         []string
 	IdempotencyKeys []string
@@ -139,8 +122,6 @@ func (q *Queries) AddMovements(ctx context.Context, arg AddMovementsParams) erro
 		arg.WarehouseIds,
 		arg.OnHandAfter,
 		arg.HeldAfter,
-		arg.ReservationIds,
-		arg.OrderIds,
 		arg.PoolIds,
 		arg.Reasons,
 		arg.IdempotencyKeys,
