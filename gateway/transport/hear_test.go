@@ -311,6 +311,9 @@ func TestHearWhileOthersComeAndGo(t *testing.T) {
 					case string(got) == pong:
 						answered, live[id] = true, false
 						continue
+					case string(got) == `{"type":"ping"}`: // on a machine so slow that all of this takes long
+						s.send(`{"type":"pong"}`)
+						continue
 					case op != opText:
 						t.Errorf("frame %x: %q", op, got)
 						return

@@ -276,7 +276,7 @@ func TestSocketPing(t *testing.T) {
 }
 
 func TestSocketKeepalive(t *testing.T) {
-	h := open(t, func(c *transport.Config) { c.Keepalive = 20 * time.Millisecond })
+	h := open(t, func(c *transport.Config) { c.Keepalive = 250 * time.Millisecond })
 	s := h.dial(t).greet()
 	for range 3 {
 		s.expect(`{"type":"ping"}`)
@@ -307,7 +307,7 @@ func TestSocketSessionExpires(t *testing.T) {
 		{"X: y", `{"type":"connection_init","payload":{"Authorization":"Bearer ann"}}`},
 		{"Authorization: Bearer ann", `{"type":"connection_init"}`},
 	} {
-		h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(100 * time.Millisecond)} })
+		h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(500 * time.Millisecond)} })
 		s := h.dial(t, signedIn.header)
 		s.send(signedIn.init, subscribe("s", "subscription { ticks }"))
 		s.expectClose(4403, "session expired")

@@ -174,7 +174,7 @@ func TestEventsKeepalive(t *testing.T) {
 // Who is cut off by a shutdown or the end of a session is not told "complete", so a client asks again.
 func TestEventsCutOff(t *testing.T) {
 	t.Run("session", func(t *testing.T) {
-		h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(50 * time.Millisecond)} })
+		h := open(t, func(c *transport.Config) { c.Sessions = door{until: time.Now().Add(500 * time.Millisecond)} })
 		r := h.stream(t, `{"query":"subscription { ticks }"}`, "Accept: "+eventStream, "Authorization: Bearer ann")
 		r.expectEnd()
 		<-h.ended
