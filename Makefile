@@ -1,7 +1,7 @@
 # souk: `make` alone prints this list.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gen bench chaos build deps deps-node deps-redis
+.PHONY: help dev test shake check gen bench chaos build deps deps-node deps-redis
 
 SUBGRAPHS := $(notdir $(wildcard subgraphs/*))
 TOOL := go tool -modfile=tools.mod
@@ -17,6 +17,9 @@ dev: deps build ## run the whole shop at http://127.0.0.1:4000 with something to
 test: deps deps-node deps-redis ## run every test, with the race detector
 	@cd schema && node --test
 	@$(WITH_POSTGRES) go test -race -timeout 15m ./...
+
+shake: deps deps-redis ## run tests ten times with goroutines delayed at random; SHAKE="-run TestAnswer ./gateway"
+	@$(WITH_POSTGRES) go run ./internal/shake -count=10 $(or $(SHAKE),$(error say which tests: make shake SHAKE="-run TestAnswer ./gateway"))
 
 check: deps-node ## what a review would find: stale generated code, formatting, vet, staticcheck, import rules
 	@scripts/fresh.sh $(SUBGRAPHS)
