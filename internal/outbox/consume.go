@@ -51,8 +51,7 @@ func Consume(pool *pgxpool.Pool, js jetstream.JetStream, c Consumer,
 	tidy := pruner{pool: pool, consumer: c.Name}
 	l := listener{js: js, Consumer: c, log: log.With("consumer", c.Name), batch: 1}
 	l.handle = func(ctx context.Context, batch []Received) error {
-		ctx, wake := Telling(ctx, pool) // most listeners have nothing to tell in turn
-		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		err := InTx(ctx, pool, func(ctx context.Context, tx pgx.Tx) error {
 			// Of two replicas with the same event, the second waits here for the first to commit.
 			first, err := tx.Exec(ctx, `INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.Name, batch[0].ID)
 			if err != nil || first.RowsAffected() == 0 {
@@ -63,7 +62,6 @@ func Consume(pool *pgxpool.Pool, js jetstream.JetStream, c Consumer,
 		if err != nil {
 			return err
 		}
-		wake()
 		return tidy.now(ctx)
 	}
 	return l.run

@@ -114,23 +114,17 @@ func tellable(subject string) bool {
 	return true
 }
 
-// InTx runs fn in a transaction; after the commit the relay looks at once for what fn has recorded.
-func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
-	if err := pgx.BeginFunc(ctx, pool, fn); err != nil {
+// InTx runs fn in a transaction; after the commit the relay looks at once for what fn has recorded with the context it is given.
+func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(context.Context, pgx.Tx) error) error {
+	var told atomic.Bool
+	ctx = context.WithValue(ctx, toldKey{}, &told)
+	if err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return fn(ctx, tx) }); err != nil {
 		return err
 	}
-	Wake(pool)
-	return nil
-}
-
-// Telling returns a context for a transaction in which there may be nothing to tell, and what wakes the relay after the commit if something was recorded.
-func Telling(ctx context.Context, pool *pgxpool.Pool) (in context.Context, wake func()) {
-	var told atomic.Bool
-	return context.WithValue(ctx, toldKey{}, &told), func() {
-		if told.Load() {
-			Wake(pool)
-		}
+	if told.Load() { // most who listen have nothing to tell in turn
+		Wake(pool)
 	}
+	return nil
 }
 
 // toldKey is where Record notes that there is something to tell.

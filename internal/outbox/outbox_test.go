@@ -62,12 +62,12 @@ func background(t testing.TB, work func(context.Context) error) (stop func()) {
 
 func record(t testing.TB, pool *pgxpool.Pool, numbers ...int) {
 	t.Helper()
-	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+	err := outbox.InTx(t.Context(), pool, func(ctx context.Context, tx pgx.Tx) error {
 		events := make([]outbox.Event, len(numbers))
 		for i, n := range numbers {
 			events[i] = outbox.Event{ID: fmt.Sprintf("evt-%d", n), Subject: subject, Payload: counted{n}}
 		}
-		return outbox.Record(t.Context(), tx, events...)
+		return outbox.Record(ctx, tx, events...)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -154,8 +154,8 @@ func TestWhatRollsBackIsNotTold(t *testing.T) {
 	background(t, outbox.Relay(pool, nc.Streams, quiet))
 	background(t, outbox.Consume(pool, nc.Streams, outbox.Consumer{Name: "test", Subjects: []string{subject}}, handle, quiet))
 	no := errors.New("changed my mind")
-	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
-		if err := outbox.Record(t.Context(), tx, outbox.Event{Subject: subject, Payload: counted{1}}); err != nil {
+	err := outbox.InTx(t.Context(), pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := outbox.Record(ctx, tx, outbox.Event{Subject: subject, Payload: counted{1}}); err != nil {
 			return err
 		}
 		return no

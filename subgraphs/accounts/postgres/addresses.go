@@ -26,7 +26,7 @@ func (s *Store) AddressesOf(ctx context.Context, accountIDs []string) (map[strin
 
 // SaveAddress runs the rule on a locked book, saves what comes of it and tells of it. Nothing changed is nothing told.
 func (s *Store) SaveAddress(ctx context.Context, accountID string, at time.Time, rule func(accounts.Book) (accounts.Address, error)) (saved accounts.Address, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		if _, err := q.LockAccount(ctx, accountID); errors.Is(err, pgx.ErrNoRows) {
 			return accounts.ErrNoAccount

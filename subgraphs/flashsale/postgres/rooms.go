@@ -190,7 +190,7 @@ var errQueueHasGaps = errors.New("fewer tickets wait than were counted")
 // Admit lets people in by a rule, unless another process is about it.
 func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule func(r *flashsale.Room, is flashsale.Sale, out int) int) error {
 	drawing := false
-	err := outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		r, err := scanRoom(tx.QueryRow(ctx, lockFreeRoom, saleID))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // another process has it
@@ -246,7 +246,7 @@ func (s *Store) Admit(ctx context.Context, saleID string, at time.Time, rule fun
 // draw orders the lots of a room that is closed, unless another process is about it, and holds up nobody who joins meanwhile: the
 // room is locked for the last statement alone.
 func (s *Store) draw(ctx context.Context, saleID string, at time.Time) (drawn bool, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, lockDraw, saleID).Scan(&drawn); err != nil || !drawn {
 			return err
 		}

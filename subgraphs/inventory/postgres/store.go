@@ -162,7 +162,7 @@ func (s *Store) WarehousesByID(ctx context.Context, ids []string) ([]inventory.W
 
 // SaveWarehouse opens the warehouse, or changes the one with its code, and tells of it; saving it as it is changes nothing.
 func (s *Store) SaveWarehouse(ctx context.Context, w inventory.Warehouse, at time.Time) (saved inventory.Warehouse, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		row, err := q.SaveWarehouse(ctx, db.SaveWarehouseParams{
 			ID: w.ID, Code: w.Code, Name: w.Name, Pincode: w.Pincode, Country: w.Country,

@@ -116,7 +116,7 @@ func (s *Store) ShipmentsOfOrders(ctx context.Context, orderIDs []string) (map[s
 
 // Ship saves a parcel under its sender's key, or returns the one that the key names already.
 func (s *Store) Ship(ctx context.Context, key logistics.Key, p logistics.Shipment) (saved logistics.Shipment, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		decision, err := q.Decide(ctx, db.DecideParams{OrderID: p.OrderID, Decision: toShip})
 		if err != nil {
@@ -197,7 +197,7 @@ func earlier(ctx context.Context, q *db.Queries, key logistics.Key) (logistics.S
 
 // Report locks the parcel, notes the event and runs the rule, unless the event was noted before; it tells of the change.
 func (s *Store) Report(ctx context.Context, shipmentID string, e logistics.Event, rule func(*logistics.Shipment) error) (p logistics.Shipment, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		row, err := q.LockShipment(ctx, shipmentID)
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -43,7 +43,7 @@ func (s *Store) Create(ctx context.Context, c orders.Attempt, o orders.Order) (c
 	if err != nil {
 		return created, err
 	}
-	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		serial, err := s.q.WithTx(tx).DecideOrder(ctx, db.DecideOrderParams{
 			ID: o.ID, AccountID: o.AccountID, Key: c.Key, CartID: o.CartID, CartVersion: int32(o.CartVersion), Status: string(o.Status),
 			Amount: o.Total.Amount, Currency: o.Total.Currency, Address: address, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
@@ -92,7 +92,7 @@ func lines(o orders.Order) db.InsertLinesParams {
 
 // Change locks the order, runs the rule, and saves what it changed with its steps, its event and its next job.
 func (s *Store) Change(ctx context.Context, id string, rule func(*orders.Order) error) (changed orders.Order, err error) {
-	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		changed, err = s.change(ctx, tx, id, rule)
 		return err
 	})
@@ -101,7 +101,7 @@ func (s *Store) Change(ctx context.Context, id string, rule func(*orders.Order) 
 
 // ChangeOnce is Change under a key, which is kept with what the rule changed: a rule that refuses leaves no trace of it.
 func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey, rule func(*orders.Order) error) (changed orders.Order, err error) {
-	err = s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		changed, err = s.change(ctx, tx, id, func(o *orders.Order) error {
 			first, err := s.q.WithTx(tx).ClaimCancellation(ctx, db.ClaimCancellationParams{AccountID: key.AccountID, Key: key.Key, InputHash: key.InputHash, OrderID: id})
 			if err != nil {
@@ -115,16 +115,6 @@ func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey,
 		return err
 	})
 	return changed, err
-}
-
-// inTx runs fn in a transaction, and has told what it recorded.
-func (s *Store) inTx(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
-	ctx, wake := outbox.Telling(ctx, s.pool)
-	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return fn(ctx, tx) }); err != nil {
-		return err
-	}
-	wake()
-	return nil
 }
 
 // ChangeIn is Change inside a transaction of the caller's, for the handlers of events.

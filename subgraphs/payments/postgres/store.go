@@ -144,10 +144,8 @@ func (s *Store) Audit(ctx context.Context) ([]string, error) { return s.q.Audit(
 
 // inTx runs fn in a transaction, again when another one was in its way.
 func (s *Store) inTx(ctx context.Context, fn func(context.Context, pgx.Tx, *db.Queries) error) (err error) {
-	ctx, wake := outbox.Telling(ctx, s.pool)
-	defer wake()
 	for range 5 {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return fn(ctx, tx, s.q.WithTx(tx)) })
+		err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, tx, s.q.WithTx(tx)) })
 		var pg *pgconn.PgError
 		if !errors.As(err, &pg) || pg.Code != "40P01" && pg.Code != "40001" {
 			return err

@@ -101,7 +101,7 @@ func condition(l reviews.List) (string, pgx.NamedArgs) {
 
 // Save writes the author's one review of the product, moves the rating with it, and tells of it.
 func (s *Store) Save(ctx context.Context, r reviews.Review) (saved reviews.Review, err error) {
-	err = outbox.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = outbox.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		received, err := q.HasReceived(ctx, db.HasReceivedParams{AccountID: r.AuthorID, ProductID: r.ProductID})
 		if err != nil {
