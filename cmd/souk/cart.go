@@ -30,7 +30,6 @@ func startCart(ctx context.Context, e *env) (*service, error) {
 		work: []func(context.Context) error{
 			nats.Orders(js, store, e.log),
 			nats.Sweep(store, e.clock, e.log),
-			e.everyMinute("cart", e.forgetting("cart", "orders that were taken out", store.ForgetOrdered)),
 		},
 	}, nil
 }

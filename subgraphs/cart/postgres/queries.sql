@@ -49,6 +49,3 @@ DELETE FROM carts WHERE id IN (
     SELECT c.id FROM carts c
     WHERE c.expires_at < @now AND NOT EXISTS (SELECT FROM carts m WHERE m.merged_into = c.id)
     LIMIT 1000 FOR UPDATE SKIP LOCKED);
-
--- name: ForgetOrdered :execrows
-DELETE FROM ordered WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM ordered o WHERE o.at < @before LIMIT @most FOR UPDATE SKIP LOCKED));

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/internal/money"
 	"github.com/souk-shop/souk/internal/optional"
 	"github.com/souk-shop/souk/internal/pipeline"
@@ -215,13 +214,6 @@ func (s *Store) TakeOrdered(ctx context.Context, purchases []cart.Purchase) erro
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	n, err := s.q.DeleteExpired(ctx, now)
 	return int(n), err
-}
-
-// ForgetOrdered forgets which orders took their goods out of a cart before a time, after which none of them is told again.
-func (s *Store) ForgetOrdered(ctx context.Context, before time.Time) (int64, error) {
-	return forget.Lots(ctx, func(ctx context.Context, most int32) (int64, error) {
-		return s.q.ForgetOrdered(ctx, db.ForgetOrderedParams{Before: before, Most: most})
-	})
 }
 
 func lock(ctx context.Context, q *db.Queries, account *string, ids ...string) ([]cart.Cart, error) {

@@ -108,23 +108,6 @@ func (q *Queries) DeleteLines(ctx context.Context, cartID string) error {
 	return err
 }
 
-const forgetOrdered = `-- name: ForgetOrdered :execrows
-DELETE FROM ordered WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM ordered o WHERE o.at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
-`
-
-type ForgetOrderedParams struct {
-	Before time.Time
-	Most   int32
-}
-
-func (q *Queries) ForgetOrdered(ctx context.Context, arg ForgetOrderedParams) (int64, error) {
-	result, err := q.db.Exec(ctx, forgetOrdered, arg.Before, arg.Most)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const insertCart = `-- name: InsertCart :execrows
 INSERT INTO carts (id, version, account_id, updated_at, expires_at)
 VALUES ($1, 0, $2, $3, $4)
