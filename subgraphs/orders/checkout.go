@@ -180,6 +180,9 @@ func (c *Checkout) decide(ctx context.Context, who viewer.Viewer, in Input, a At
 		if claimErr != nil || decided.Decision == Ordered {
 			return decided, Order{}, claimErr
 		}
+		if decided.Decision == Undecided { // the key was forgotten this moment, and is claimed anew, with the same order and hold
+			return c.decide(ctx, who, in, decided)
+		}
 		a, err = decided, nil
 	}
 	if err != nil && held.BookingID != "" { // the same key may go on with it; another unit may not be to be had

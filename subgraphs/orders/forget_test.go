@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/events"
 	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/subgraphs/orders"
 	"github.com/souk-shop/souk/subgraphs/orders/postgres"
@@ -84,5 +85,23 @@ func TestTwoForgetAtOnce(t *testing.T) {
 	}
 	if old != 0 || others != 4*each || removed.Load() != 2*each {
 		t.Errorf("%d old ones are left, %d in all, and %d were removed", old, others, removed.Load())
+	}
+}
+
+// An old checkout that nobody decided is tried again, and forgotten while its stock is being held: what is held becomes its order.
+func TestACheckoutIsForgottenInTheMiddle(t *testing.T) {
+	w := newWorld(t, 5)
+	w.meanwhile = map[string]func(){"after " + events.HoldStock.Subject(): func() {
+		if n := forgotten(t, time.Now().AddDate(1, 0, 0), w.store.ForgetCheckouts); n != 1 {
+			t.Errorf("%d are forgotten", n)
+		}
+	}}
+	in := w.input("forgotten-01")
+	first := w.buy(in).Order
+	if first == nil {
+		t.Fatal("nothing was bought")
+	}
+	if out := w.buy(in); out.Order == nil || out.Order.ID != first.ID || w.available != 4 {
+		t.Errorf("the same key says %+v, and %d are left of 5", out, w.available)
 	}
 }
