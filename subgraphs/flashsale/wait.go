@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/souk-shop/souk/internal/clock"
@@ -268,7 +269,7 @@ func (is Turn) sameAs(last Turn) bool {
 	return same && is.Status == last.Status && is.Final == last.Final && is.Position == last.Position
 }
 
-const lookUpPause = time.Second
+const lookUpPause = time.Second // on the average
 
 // lookUpAgain reads a ticket, however long that takes: who waits is not sent away because the store is.
 func (fs *FlashSales) lookUpAgain(ctx context.Context, ticketID string) (Standing, bool) {
@@ -280,7 +281,7 @@ func (fs *FlashSales) lookUpAgain(ctx context.Context, ticketID string) (Standin
 		select {
 		case <-ctx.Done():
 			return is, false
-		case <-time.After(lookUpPause):
+		case <-time.After(lookUpPause/2 + rand.N(lookUpPause)): // thousands may have been turned away at once
 		}
 	}
 }
