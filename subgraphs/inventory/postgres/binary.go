@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// A bound is the parameters of a prepared statement in PostgreSQL's binary form, one after the other in one buffer: for the one
-// statement whose arrays have a thousand elements, and thousands of which are sent each second.
+// A bound is the parameters of a prepared statement in PostgreSQL's binary form, one after the other in one buffer: for
+// statements whose arrays have a thousand elements, and thousands of which are sent each second.
 type bound struct {
 	buf  []byte
 	ends []int
@@ -35,6 +35,11 @@ func (b *bound) text(s string) {
 
 func (b *bound) int8(n int64) {
 	b.buf = binary.BigEndian.AppendUint64(b.buf, uint64(n))
+	b.end()
+}
+
+func (b *bound) int4(n int32) {
+	b.buf = binary.BigEndian.AppendUint32(b.buf, uint32(n))
 	b.end()
 }
 

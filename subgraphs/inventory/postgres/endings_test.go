@@ -32,7 +32,9 @@ func TestAnEndingMovesItsStock(t *testing.T) {
 		ending      = `INSERT INTO endings VALUES `
 		released    = ending + `($held, 'RELEASED', ` + early + `);`
 		level       = `UPDATE levels SET (on_hand, held) = (on_hand + %d, held + %d) WHERE variant_id = $v AND warehouse_id = $w;`
-		movement    = `INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) VALUES `
+		uneven      = `INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after, tails, places, quantities, order_ids, account_ids, keys, expires_at)
+			VALUES ($other, 7, 8, 'res_new', '2026-11-21 10:00Z', '2026-11-21 10:05Z', '{%s}', '{8}', '{6}', '{00,00}', '{1,1}', '{1,1}', '{o,o}', '{a,a}', '{k,k}', '{2026-11-21 10:05Z,2026-11-21 10:15Z}');`
+		movement = `INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) VALUES `
 	)
 	try := func(sql string) error {
 		return pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
@@ -60,14 +62,17 @@ func TestAnEndingMovesItsStock(t *testing.T) {
 		"and its movement once more": released +
 			`UPDATE stock SET (seq, held) = (7, held - 1) WHERE variant_id = $v; UPDATE levels SET (seq, held) = (7, held - 1) WHERE variant_id = $v AND warehouse_id = $w;` +
 			movement + `($v, 7, now(), 'RELEASE', -1, $w, 4, 0, $held)`,
-		"and a movement where its own is": released + movement + `($v, 6, now(), 'ADJUST', 1, $w, 5, 1, NULL)`,
-		"and then its level is forged":    released + fmt.Sprintf(level, 1, 0),
-		"and then its stock is forged":    released + `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = $v`,
-		"and then its stock is put back":  released + `UPDATE stock SET seq = 5 WHERE variant_id = $v`,
-		"on a level that was forged":      fmt.Sprintf(level, 1, 0) + released,
-		"on stock that was forged":        `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = $v;` + released,
-		"on both, forged":                 `UPDATE stock SET (seq, on_hand) = (6, on_hand + 1) WHERE variant_id = $v;` + fmt.Sprintf(level, 1, 0) + released,
-		"and is forged once looked at":    `SET CONSTRAINTS ALL IMMEDIATE;` + released + fmt.Sprintf(level, 0, -1),
+		"and a movement where its own is":     released + movement + `($v, 6, now(), 'ADJUST', 1, $w, 5, 1, NULL)`,
+		"and then its level is forged":        released + fmt.Sprintf(level, 1, 0),
+		"and then its stock is forged":        released + `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = $v`,
+		"and then its stock is put back":      released + `UPDATE stock SET seq = 5 WHERE variant_id = $v`,
+		"of what is held for different times": fmt.Sprintf(uneven, w) + ending + `('res_new00', 'COMMITTED', '2026-11-21 10:10Z')`,
+		"on levels forged for one another": fmt.Sprintf(level, 1, 0) + `UPDATE levels SET on_hand = on_hand - 1 WHERE variant_id = $v AND warehouse_id <> $w;` +
+			ending + `($held, 'RELEASED', ` + early + `), ($many, 'RELEASED', ` + early + `)`,
+		"on a level that was forged":   fmt.Sprintf(level, 1, 0) + released,
+		"on stock that was forged":     `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = $v;` + released,
+		"on both, forged":              `UPDATE stock SET (seq, on_hand) = (6, on_hand + 1) WHERE variant_id = $v;` + fmt.Sprintf(level, 1, 0) + released,
+		"and is forged once looked at": `SET CONSTRAINTS ALL IMMEDIATE;` + released + fmt.Sprintf(level, 0, -1),
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			if err := try(sql); !refused(err) {

@@ -116,6 +116,7 @@ type ended struct {
 }
 
 // queueEnds queues the ends of those of the holds that are held, or sold if they are to be undone. It fails when one of them is not in time.
+// The two are not asked for together, or a sale undone would lock its stock before an ending of another hold is written.
 func queueEnds(ctx context.Context, p *pipeline.Pipeline, calls []endCall, at time.Time) (*ended, error) {
 	e := &ended{statuses: map[string]inventory.Status{}, stock: map[string]inventory.Stock{}, levels: map[string][]inventory.Level{}}
 	note := func(row pgx.Rows) error {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -45,17 +46,29 @@ const saveGuess = `
 	WITH sheet AS (
 	    INSERT INTO sheets (variant_id, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after,
 	                        tails, places, quantities, order_ids, account_ids, keys, expires_at)
-	    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+	    %s
 	    RETURNING id
 	), told AS (
 	    INSERT INTO outbox (event_id, subject, payload, headers) SELECT $17, $18, $19, $20 FROM sheet
 	)
-	INSERT INTO hold_answers (key, input, reservation_id, created_at) `
+	INSERT INTO hold_answers (key, input, reservation_id, created_at)
+	SELECT %s, $4 FROM sheet`
 
-// For a single hold, unnest would be dearer than the row.
+const (
+	fromValues = `VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+	fromStock  = `SELECT $1::text, $2::bigint, $3::text, $4::timestamptz, $5::timestamptz, $6::text[], $7::int[], $8::int[], $9::text[], $10::smallint[],
+	           $11::int[], $12::text[], $13::text[], $14::text[], $15::timestamptz[]
+	    FROM stock WHERE (variant_id, seq, on_hand, held) = ($1, $21::bigint, $22::int, $23::int)`
+	ofOne  = `$14[1], ($16::bytea[])[1], id || $9[1]`
+	ofMany = `unnest($14), unnest($16::bytea[]), id || unnest($9)`
+)
+
+// For a single hold, unnest would be dearer than the row. A sheet says how it leaves the places that it holds of. Where there are others, a guess on a
+// guess that was wrong may fit what happened instead, there and by its seq, and would tell a sum that never was: it is saved if the stock is as it takes it to be.
 var (
-	guessOne  = pipeline.Statement{Name: "inventory_guess_one", SQL: saveGuess + `SELECT $14[1], ($16::bytea[])[1], id || $9[1], $4 FROM sheet`}
-	guessMany = pipeline.Statement{Name: "inventory_guess_many", SQL: saveGuess + `SELECT unnest($14), unnest($16::bytea[]), id || unnest($9), $4 FROM sheet`}
+	guessOne   = pipeline.Statement{Name: "inventory_guess_one", SQL: fmt.Sprintf(saveGuess, fromValues, ofOne)}
+	guessMany  = pipeline.Statement{Name: "inventory_guess_many", SQL: fmt.Sprintf(saveGuess, fromValues, ofMany)}
+	guessApart = pipeline.Statement{Name: "inventory_guess_apart", SQL: fmt.Sprintf(saveGuess, fromStock, ofMany)}
 )
 
 // guess holds all the requests by a guess. It tells false when that cannot be done: then nothing has happened.
@@ -74,6 +87,7 @@ func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at 
 	defer line.Leave()
 	answers = make([]inventory.HoldAnswer, len(requests))
 	g.mu.Lock()
+	from, apart := g.stock, len(g.levels) > 1
 	sheet := g.decide(requests, answers, at)
 	if sheet == nil {
 		g.mu.Unlock()
@@ -88,7 +102,20 @@ func (s *Store) guess(ctx context.Context, requests []inventory.HoldRequest, at 
 	}
 	place := line.Enter()
 	g.mu.Unlock() // guesses reach the server in the order in which they were made
-	saved, err := save(ctx, place, requests, sheet, told, at)
+	b := bounds.Get().(*bound)
+	b.sheet(requests, sheet, told, at)
+	statement := guessMany
+	switch {
+	case apart:
+		statement = guessApart
+		b.stock(from)
+	case len(requests) == 1:
+		statement = guessOne
+	}
+	place.Send(ctx, statement, b.params())
+	bounds.Put(b)
+	rows, err := place.Wait(ctx)
+	saved := rows == int64(len(requests)) && err == nil // none where the variant was not as expected
 	if saved {
 		outbox.Wake(s.pool)
 		s.guessed.WithLabelValues("right").Inc()
@@ -108,7 +135,7 @@ func (g *guess) board(ctx context.Context, pool *pgxpool.Pool) (*pipeline.Line, 
 	if line := g.join(); line != nil {
 		return line, nil
 	}
-	opened, err := pipeline.OpenLine(ctx, pool, guessOne, guessMany)
+	opened, err := pipeline.OpenLine(ctx, pool, guessOne, guessMany, guessApart)
 	if err != nil {
 		return nil, err
 	}
@@ -181,20 +208,6 @@ func (s *Store) learn(t *turn) {
 	}
 }
 
-// save saves a sheet with everything that belongs to it, and tells false when the variant was not as expected.
-func save(ctx context.Context, place *pipeline.Place, requests []inventory.HoldRequest, sheet *inventory.Sheet, told outbox.Row, at time.Time) (bool, error) {
-	b := bounds.Get().(*bound)
-	b.sheet(requests, sheet, told, at)
-	statement := guessMany
-	if len(requests) == 1 {
-		statement = guessOne
-	}
-	place.Send(ctx, statement, b.params())
-	bounds.Put(b)
-	rows, err := place.Wait(ctx)
-	return rows == int64(len(requests)), err
-}
-
 // sheet binds the parameters of saveGuess.
 func (b *bound) sheet(requests []inventory.HoldRequest, s *inventory.Sheet, told outbox.Row, at time.Time) {
 	places, n := len(s.Places), len(s.Lines)
@@ -219,4 +232,11 @@ func (b *bound) sheet(requests []inventory.HoldRequest, s *inventory.Sheet, told
 	b.text(told.Subject)                                                         // 18
 	b.text(string(told.Payload))                                                 // 19, json
 	b.jsonb(told.Headers)                                                        // 20
+}
+
+// stock binds what guessApart has besides.
+func (b *bound) stock(s inventory.Stock) {
+	b.int8(s.Seq)           // 21
+	b.int4(int32(s.OnHand)) // 22
+	b.int4(int32(s.Held))   // 23
 }

@@ -4,6 +4,8 @@
 -- differ, and so nothing has to be asked at commit. Whoever ends a hold writes no more than its ending. A build before this one, which writes
 -- the movements too, is refused, and ends nothing.
 
+LOCK TABLE stock; -- as everybody's first; or else who is at work may hold what is wanted here, and want what is held
+
 CREATE TYPE ended_line AS (reservation_id text, order_id text, quantity integer);
 
 -- +goose StatementBegin
@@ -17,6 +19,7 @@ BEGIN
     FOR m IN
         SELECT s.variant_id, s.warehouse_ids[s.places[nth]] AS warehouse_id, e.status, e.at, sum(s.quantities[nth]) AS quantity,
                array_agg((e.reservation_id, s.order_ids[nth], s.quantities[nth])::ended_line) AS lines, count(*) AS n,
+               bool_and(CASE e.status WHEN 'COMMITTED' THEN s.expires_at[nth] > e.at WHEN 'EXPIRED' THEN s.expires_at[nth] <= e.at WHEN 'RESTOCKED' THEN TG_OP = 'UPDATE' ELSE true END) AS timely,
                CASE e.status WHEN 'COMMITTED' THEN 'COMMIT' WHEN 'RESTOCKED' THEN 'RESTOCK' WHEN 'RELEASED' THEN 'RELEASE' ELSE 'EXPIRE' END AS kind,
                CASE e.status WHEN 'RESTOCKED' THEN 1 ELSE -1 END AS sign,
                CASE e.status WHEN 'RESTOCKED' THEN 1 WHEN 'COMMITTED' THEN -1 ELSE 0 END AS on_hand,
@@ -24,10 +27,10 @@ BEGIN
         FROM ended e LEFT JOIN LATERAL (
             SELECT s.variant_id, s.warehouse_ids, s.places, s.quantities, s.order_ids, s.expires_at, unnest(array_positions(s.tails, right(e.reservation_id, 2))) AS nth
             FROM sheets s WHERE s.id = left(e.reservation_id, -2)
-        ) AS s ON CASE e.status WHEN 'COMMITTED' THEN s.expires_at[nth] > e.at WHEN 'EXPIRED' THEN s.expires_at[nth] <= e.at WHEN 'RESTOCKED' THEN TG_OP = 'UPDATE' ELSE true END
+        ) AS s ON true
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2 -- as everybody locks stock
     LOOP
-        IF m.variant_id IS NULL THEN
+        IF m.variant_id IS NULL OR m.timely IS NOT TRUE THEN
             RAISE integrity_constraint_violation USING CONSTRAINT = 'endings_of_holds', MESSAGE = format('reservations %s are not %s: they never were held, or not at this time', m.lines, m.status);
         END IF;
         UPDATE stock SET seq = seq + m.n, on_hand = on_hand + m.on_hand * m.quantity, held = held + m.held * m.quantity
@@ -44,7 +47,7 @@ BEGIN
             SELECT m.variant_id, head + l.nth, m.at, m.kind, m.sign * l.quantity, m.warehouse_id,
                    on_hand_before + m.on_hand * sum(l.quantity) OVER so_far, held_before + m.held * sum(l.quantity) OVER so_far, l.reservation_id, l.order_id
             FROM unnest(m.lines) WITH ORDINALITY AS l (reservation_id, order_id, quantity, nth)
-            WINDOW so_far AS (ROWS UNBOUNDED PRECEDING);
+            WINDOW so_far AS (ORDER BY l.nth ROWS UNBOUNDED PRECEDING);
         END IF;
     END LOOP;
     RETURN NULL;
