@@ -30,8 +30,8 @@ UPDATE sessions SET ended_at = @at WHERE id = @id AND account_id = @account_id A
 -- name: EndSessionOfToken :exec
 UPDATE sessions SET ended_at = @at WHERE id = @id AND ended_at IS NULL;
 
--- name: DeleteSessions :exec
-DELETE FROM sessions WHERE expires_at < @before;
+-- name: DeleteSessions :execrows
+DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT s.id FROM sessions s WHERE s.expires_at < @before LIMIT @most FOR UPDATE SKIP LOCKED));
 
 -- name: RefreshToken :one
 SELECT * FROM refresh_tokens WHERE hash = @hash;

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/internal/forget"
 	"github.com/souk-shop/souk/subgraphs/accounts"
 	"github.com/souk-shop/souk/subgraphs/accounts/postgres/internal/db"
 )
@@ -70,5 +71,8 @@ func (s *Store) EndSession(ctx context.Context, accountID, sessionID string, at 
 
 // ForgetSessions deletes sessions that expired, with their tokens.
 func (s *Store) ForgetSessions(ctx context.Context, before time.Time) error {
-	return s.q.DeleteSessions(ctx, before)
+	_, err := forget.Lots(ctx, func(ctx context.Context, most int32) (int64, error) {
+		return s.q.DeleteSessions(ctx, db.DeleteSessionsParams{Before: before, Most: most})
+	})
+	return err
 }

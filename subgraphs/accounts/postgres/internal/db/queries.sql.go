@@ -126,13 +126,21 @@ func (q *Queries) ClearDefault(ctx context.Context, arg ClearDefaultParams) erro
 	return err
 }
 
-const deleteSessions = `-- name: DeleteSessions :exec
-DELETE FROM sessions WHERE expires_at < $1
+const deleteSessions = `-- name: DeleteSessions :execrows
+DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT s.id FROM sessions s WHERE s.expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
-func (q *Queries) DeleteSessions(ctx context.Context, before time.Time) error {
-	_, err := q.db.Exec(ctx, deleteSessions, before)
-	return err
+type DeleteSessionsParams struct {
+	Before time.Time
+	Most   int32
+}
+
+func (q *Queries) DeleteSessions(ctx context.Context, arg DeleteSessionsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteSessions, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const deleteSigningKeys = `-- name: DeleteSigningKeys :exec
