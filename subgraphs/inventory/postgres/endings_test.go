@@ -33,7 +33,7 @@ func TestAnEndingMovesItsStock(t *testing.T) {
 		released    = ending + `($held, 'RELEASED', ` + early + `);`
 		level       = `UPDATE levels SET (on_hand, held) = (on_hand + %d, held + %d) WHERE variant_id = $v AND warehouse_id = $w;`
 		uneven      = `INSERT INTO sheets (variant_id, first_seq, last_seq, id, at, due_at, warehouse_ids, on_hand_after, held_after, tails, places, quantities, order_ids, account_ids, keys, expires_at)
-			VALUES ($other, 7, 8, 'res_new', '2026-11-21 10:00Z', '2026-11-21 10:05Z', '{%s}', '{8}', '{6}', '{00,00}', '{1,1}', '{1,1}', '{o,o}', '{a,a}', '{k,k}', '{2026-11-21 10:05Z,2026-11-21 10:15Z}');`
+			VALUES ('%s', 3, 4, 'res_new', '2026-11-21 10:00Z', '2026-11-21 10:05Z', '{%s,%s}', '{9,9}', '{1,1}', '{00,00}', '{1,2}', '{1,1}', '{o,o}', '{a,a}', '{k,k}', '{2026-11-21 10:05Z,2026-11-21 10:15Z}');`
 		movement = `INSERT INTO movements (variant_id, seq, at, kind, quantity, warehouse_id, on_hand_after, held_after, reservation_id) VALUES `
 	)
 	try := func(sql string) error {
@@ -66,7 +66,7 @@ func TestAnEndingMovesItsStock(t *testing.T) {
 		"and then its level is forged":        released + fmt.Sprintf(level, 1, 0),
 		"and then its stock is forged":        released + `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = $v`,
 		"and then its stock is put back":      released + `UPDATE stock SET seq = 5 WHERE variant_id = $v`,
-		"of what is held for different times": fmt.Sprintf(uneven, w) + ending + `('res_new00', 'COMMITTED', '2026-11-21 10:10Z')`,
+		"of what is held for different times": fmt.Sprintf(uneven, s.stocked(9, w, w2), w, w2) + ending + `('res_new00', 'COMMITTED', '2026-11-21 10:10Z')`,
 		"on levels forged for one another": fmt.Sprintf(level, 1, 0) + `UPDATE levels SET on_hand = on_hand - 1 WHERE variant_id = $v AND warehouse_id <> $w;` +
 			ending + `($held, 'RELEASED', ` + early + `), ($many, 'RELEASED', ` + early + `)`,
 		"on a level that was forged":   fmt.Sprintf(level, 1, 0) + released,
