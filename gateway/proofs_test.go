@@ -173,7 +173,7 @@ func TestWrongProofsAtTwoGateways(t *testing.T) {
 	var houses []house
 	for range 2 {
 		metrics := prometheus.NewRegistry()
-		conn, err := redis.Open(s.URL, clock.System, slog.New(slog.DiscardHandler))
+		conn, err := redis.Open(s.URL, redistest.Patience, clock.System, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

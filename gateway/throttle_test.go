@@ -185,7 +185,7 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	}{{"one", 3_000}, {"another", 2_400}, {"a third", 1_800}} {
 		t.Run(c.gateway, func(t *testing.T) {
 			metrics := prometheus.NewRegistry()
-			conn, err := redis.Open(s.URL, clock.System, slog.New(slog.DiscardHandler))
+			conn, err := redis.Open(s.URL, redistest.Patience, clock.System, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,10 +13,12 @@ import (
 	"github.com/souk-shop/souk/internal/clock"
 )
 
+// Patience is how long the shop waits for one answer.
+const Patience = 100 * time.Millisecond
+
 const (
-	patience = 100 * time.Millisecond // for one answer
-	retry    = time.Second            // between attempts to reach a Redis that is away
-	quiet    = time.Minute            // between two lines about it
+	retry = time.Second // between attempts to reach a Redis that is away
+	quiet = time.Minute // between two lines about it
 )
 
 // ErrAway says that Redis was not asked, since it cannot be reached.
@@ -24,26 +26,28 @@ var ErrAway = errors.New("it cannot be reached")
 
 // A Conn is a connection that comes back by itself. It is safe for concurrent use.
 type Conn struct {
-	options rueidis.ClientOption
-	log     *slog.Logger
-	clock   clock.Clock
-	client  atomic.Pointer[rueidis.Client] // nil while away
-	lost    chan struct{}                  // somebody found it away
-	logged  atomic.Int64                   // when, in nanoseconds
+	options  rueidis.ClientOption
+	patience time.Duration
+	log      *slog.Logger
+	clock    clock.Clock
+	client   atomic.Pointer[rueidis.Client] // nil while away
+	lost     chan struct{}                  // somebody found it away
+	logged   atomic.Int64                   // when, in nanoseconds
 
 	stop context.CancelFunc
 	gone chan struct{}
 }
 
-// Open returns a connection to the Redis at a URL, whether it can be reached now or later. End it with Close.
-func Open(url string, c clock.Clock, log *slog.Logger) (*Conn, error) {
+// Open returns a connection to the Redis at a URL, whether it can be reached now or later. One that takes longer than patience for an
+// answer is away. End it with Close.
+func Open(url string, patience time.Duration, c clock.Clock, log *slog.Logger) (*Conn, error) {
 	options, err := rueidis.ParseURL(url)
 	if err != nil {
 		return nil, errors.New("the URL of Redis is not one: redis://:password@host:6379, rediss://… or unix:///…") // err may quote the password
 	}
 	options.DisableCache, options.DisableRetry = true, true
-	options.Dialer.Timeout, options.ConnWriteTimeout = retry, retry
-	r := &Conn{options: options, log: log, clock: c, lost: make(chan struct{}, 1), gone: make(chan struct{})}
+	options.Dialer.Timeout, options.ConnWriteTimeout = max(retry, patience), max(retry, patience)
+	r := &Conn{options: options, patience: patience, log: log, clock: c, lost: make(chan struct{}, 1), gone: make(chan struct{})}
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(context.Background())
 	first := make(chan struct{})
@@ -62,7 +66,7 @@ func (r *Conn) Close() error {
 // There tells whether Redis can be reached, as far as is known.
 func (r *Conn) There() bool { return r.client.Load() != nil }
 
-// Ask has Redis answer a question within 100 ms. An error says that it did not, for whatever reason; a line a minute says so in the
+// Ask has Redis answer a question. An error says that it did not, for whatever reason; a line a minute says so in the
 // log. A caller who hangs up does not make it look as if Redis were away.
 func (r *Conn) Ask(ctx context.Context, question func(context.Context, rueidis.Client) error) error {
 	client := r.client.Load()
@@ -70,7 +74,7 @@ func (r *Conn) Ask(ctx context.Context, question func(context.Context, rueidis.C
 		r.complain(ErrAway)
 		return ErrAway
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.patience)
 	defer cancel()
 	err := question(ctx, *client)
 	if err == nil {
@@ -103,7 +107,7 @@ func (r *Conn) keep(ctx context.Context, first chan struct{}) {
 			client, err = rueidis.NewClient(r.options)
 		}
 		if err == nil {
-			trial, cancel := context.WithTimeout(ctx, retry)
+			trial, cancel := context.WithTimeout(ctx, max(retry, r.patience))
 			err = client.Do(trial, client.B().Ping().Build()).Error()
 			cancel()
 		}

@@ -138,7 +138,7 @@ func (e *env) redis() (*redis.Conn, error) {
 	if e.rd != nil || url == "" {
 		return e.rd, nil
 	}
-	rd, err := redis.Open(url, e.clock, e.log)
+	rd, err := redis.Open(url, redis.Patience, e.clock, e.log)
 	if err != nil {
 		return nil, fmt.Errorf("SOUK_REDIS_URL: %w", err)
 	}

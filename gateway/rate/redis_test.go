@@ -21,7 +21,7 @@ import (
 
 func connect(t testing.TB, s *redistest.Server, c clock.Clock, log *slog.Logger) *Redis {
 	t.Helper()
-	conn, err := redis.Open(s.URL, c, log)
+	conn, err := redis.Open(s.URL, redistest.Patience, c, log)
 	if err != nil {
 		t.Fatal(err)
 	}

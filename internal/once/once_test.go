@@ -21,7 +21,7 @@ var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
 func connect(t testing.TB, s *redistest.Server) *Redis {
 	t.Helper()
-	conn, err := redis.Open(s.URL, clock.System, slog.New(slog.DiscardHandler))
+	conn, err := redis.Open(s.URL, redistest.Patience, clock.System, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

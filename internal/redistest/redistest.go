@@ -9,7 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
+
+// Patience is for a Redis that is there, on a machine that may be busy with other tests.
+const Patience = 20 * time.Second
 
 // A Server is a Redis that can be started, killed and started again at one URL.
 type Server struct {
