@@ -117,12 +117,7 @@ func (s *Store) ChangeOnce(ctx context.Context, id string, key orders.CancelKey,
 	return changed, err
 }
 
-// ChangeIn is Change inside a transaction of the caller's, for the handlers of events.
-func (s *Store) ChangeIn(ctx context.Context, tx pgx.Tx, id string, rule func(*orders.Order) error) error {
-	_, err := s.change(ctx, tx, id, rule)
-	return err
-}
-
+// change is Change inside a transaction that somebody else ends.
 func (s *Store) change(ctx context.Context, tx pgx.Tx, id string, rule func(*orders.Order) error) (orders.Order, error) {
 	rows, err := s.q.WithTx(tx).LockOrder(ctx, id)
 	if err != nil {
@@ -185,7 +180,7 @@ func (s *Store) MoveParcel(ctx context.Context, tx pgx.Tx, e events.ShipmentChan
 	if err != nil {
 		return err
 	}
-	return s.ChangeIn(ctx, tx, e.OrderID, func(o *orders.Order) error { // the lock on the order keeps its parcels in step
+	_, err = s.change(ctx, tx, e.OrderID, func(o *orders.Order) error { // the lock on the order keeps its parcels in step
 		q := s.q.WithTx(tx)
 		if err := q.SaveParcel(ctx, db.SaveParcelParams{ShipmentID: e.ShipmentID, OrderID: e.OrderID, Version: int32(e.Version), Status: e.Status, Lines: lines}); err != nil {
 			return err
@@ -203,6 +198,7 @@ func (s *Store) MoveParcel(ctx context.Context, tx pgx.Tx, e events.ShipmentChan
 		}
 		return rule(parcels)(o)
 	})
+	return err
 }
 
 func violates(err error, constraint string) bool {
