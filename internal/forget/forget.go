@@ -28,8 +28,12 @@ const Parts = 60
 // would pay while it is new.
 type Round struct{ next atomic.Int64 }
 
-// Part has old rows removed from the next part of a table of so many pages, of each page once.
-func (r *Round) Part(ctx context.Context, size int64, remove func(ctx context.Context, fromPage, toPage int64) (int64, error)) (removed int64, err error) {
+// Part has old rows removed from the next part of a table that has so many pages, of each page once.
+func (r *Round) Part(ctx context.Context, pagesOf func(context.Context) (int64, error), remove func(ctx context.Context, fromPage, toPage int64) (int64, error)) (removed int64, err error) {
+	size, err := pagesOf(ctx)
+	if err != nil {
+		return 0, err
+	}
 	for part := size/Parts + 1; part > 0; part -= pages {
 		from := r.next.Load()
 		to := from + min(part, pages)

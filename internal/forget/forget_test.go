@@ -27,7 +27,7 @@ func TestARoundPassesOverNoPage(t *testing.T) {
 		var round forget.Round
 		seen, failed := make([]int, size), false
 		for range forget.Parts + 1 {
-			if _, err := round.Part(t.Context(), size, func(_ context.Context, from, to int64) (int64, error) {
+			if _, err := round.Part(t.Context(), func(context.Context) (int64, error) { return size, nil }, func(_ context.Context, from, to int64) (int64, error) {
 				if to <= from || to-from > 64 {
 					t.Fatalf("pages %d to %d at once", from, to)
 				}

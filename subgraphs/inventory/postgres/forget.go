@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/souk-shop/souk/internal/forget"
@@ -15,11 +14,10 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int64, err
 	moves, err := forget.Lots(ctx, func(ctx context.Context, most int32) (int64, error) {
 		return s.q.ForgetAnswers(ctx, db.ForgetAnswersParams{Before: before, Most: most})
 	})
-	pages, failed := s.q.PagesOfHoldAnswers(ctx)
-	if err = errors.Join(err, failed); err != nil {
+	if err != nil {
 		return moves, err
 	}
-	holds, err := s.forgotten.Part(ctx, pages, func(ctx context.Context, from, to int64) (int64, error) {
+	holds, err := s.forgotten.Part(ctx, s.q.PagesOfHoldAnswers, func(ctx context.Context, from, to int64) (int64, error) {
 		return s.q.ForgetHoldAnswers(ctx, db.ForgetHoldAnswersParams{FromPage: from, ToPage: to, Before: before})
 	})
 	return moves + holds, err

@@ -17,11 +17,7 @@ func (s *Store) ForgetCancellations(ctx context.Context, before time.Time) (int6
 
 // ForgetCheckouts forgets checkouts from before a time that did not become an order, in the next part of the table.
 func (s *Store) ForgetCheckouts(ctx context.Context, before time.Time) (int64, error) {
-	pages, err := s.q.PagesOfCheckouts(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return s.checkouts.Part(ctx, pages, func(ctx context.Context, from, to int64) (int64, error) {
+	return s.checkouts.Part(ctx, s.q.PagesOfCheckouts, func(ctx context.Context, from, to int64) (int64, error) {
 		return s.q.ForgetCheckouts(ctx, db.ForgetCheckoutsParams{FromPage: from, ToPage: to, Before: before})
 	})
 }

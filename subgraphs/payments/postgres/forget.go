@@ -18,22 +18,14 @@ func (s *Store) ForgetAnswers(ctx context.Context, before time.Time) (int64, err
 // ForgetOperations forgets operations that ended before a time and that no key names, in the next part of the table. What they moved is
 // in the ledger.
 func (s *Store) ForgetOperations(ctx context.Context, before time.Time) (int64, error) {
-	pages, err := s.q.PagesOfOperations(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return s.operations.Part(ctx, pages, func(ctx context.Context, from, to int64) (int64, error) {
+	return s.operations.Part(ctx, s.q.PagesOfOperations, func(ctx context.Context, from, to int64) (int64, error) {
 		return s.q.ForgetOperations(ctx, db.ForgetOperationsParams{FromPage: from, ToPage: to, Before: before})
 	})
 }
 
 // ForgetReports forgets reports from before a time that stand for nothing in the ledger, in the next part of the table.
 func (s *Store) ForgetReports(ctx context.Context, before time.Time) (int64, error) {
-	pages, err := s.q.PagesOfReports(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return s.reports.Part(ctx, pages, func(ctx context.Context, from, to int64) (int64, error) {
+	return s.reports.Part(ctx, s.q.PagesOfReports, func(ctx context.Context, from, to int64) (int64, error) {
 		return s.q.ForgetReports(ctx, db.ForgetReportsParams{FromPage: from, ToPage: to, Before: before})
 	})
 }
